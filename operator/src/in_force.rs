@@ -10,7 +10,7 @@ use zkinfer_crds::Digest;
 use zkinfer_crds::calls::Call;
 use zkinfer_crds::calls::clients::{CreateRequest, UploadArtifact};
 use zkinfer_crds::k8s::ValidatorSpec;
-use zkinfer_crds::k8s::validator::{Benchmarks, Limits, Retention, Stats};
+use zkinfer_crds::k8s::validator::{Benchmarks, Limits, Quotas, Retention, Stats};
 use zkinfer_scoring::Rule;
 
 use crate::consent::Installation;
@@ -40,6 +40,8 @@ pub struct Rules {
     pub retention: Retention,
     /// How much is taken at once.
     pub limits: Limits,
+    /// What a namespace may take of the store.
+    pub quotas: Quotas,
     /// Who may look at the network's figures.
     pub stats: Stats,
     /// The rule by which miners are scored.
@@ -105,6 +107,7 @@ impl Rules {
             allowed_srs: spec.allowed_srs.clone(),
             retention: spec.retention.clone(),
             limits: limits(&spec.limits)?,
+            quotas: quotas(&spec.quotas)?,
             stats: spec.stats,
             scoring: stated(&spec.scoring)?,
             benchmarks: spec.benchmarks.as_ref().map(benchmarks).transpose()?,
@@ -128,6 +131,19 @@ fn benchmarks(stated: &Benchmarks) -> Result<Benchmarks, String> {
         if models().take(i).any(|before| before == (namespace, name)) {
             return Err(format!(
                 "benchmarks.models[{i}]: Model {namespace}/{name} is listed twice"
+            ));
+        }
+    }
+    Ok(stated.clone())
+}
+
+/// The quotas, each namespace once: nobody could say which of two holds.
+fn quotas(stated: &Quotas) -> Result<Quotas, String> {
+    let names = || stated.namespaces.iter().map(|own| &own.namespace);
+    for (i, namespace) in names().enumerate() {
+        if names().take(i).any(|before| before == namespace) {
+            return Err(format!(
+                "quotas.namespaces[{i}]: namespace `{namespace}` is listed twice"
             ));
         }
     }
@@ -261,6 +277,10 @@ mod tests {
             (
                 json!({ "limits": { "uploadBytes": "1Gi" } }),
                 "limits.uploadBytes is 1Gi: the gateway takes at most 64Mi",
+            ),
+            (
+                json!({ "quotas": { "namespaces": [{ "namespace": "a" }, { "namespace": "b" }, { "namespace": "a" }] } }),
+                "quotas.namespaces[2]: namespace `a` is listed twice",
             ),
             (
                 json!({ "benchmarks": { "models": [

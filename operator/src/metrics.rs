@@ -7,7 +7,6 @@ use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use http::Method;
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
@@ -15,105 +14,15 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry};
 use zkinfer_crds::RequestUid;
-use zkinfer_crds::k8s::InferenceRequestStatus;
 use zkinfer_crds::k8s::request_status::SliceCounts;
+use zkinfer_crds::k8s::{InferenceRequestStatus, Truth};
 use zkinfer_spans::Context;
 
-/// Sets of labels, with their names.
-macro_rules! labels {
-    ($(struct $set:ident { $($label:ident: $type:ty,)+ })+) => {
-        $(
-            #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-            struct $set {
-                $($label: $type,)+
-            }
+mod shapes;
 
-            impl Labels for $set {
-                const NAMES: &'static [&'static str] = &[$(stringify!($label)),+];
-            }
-        )+
-    };
-}
-
-labels! {
-    struct Reconcile {
-        kind: &'static str,
-        ok: &'static str,
-    }
-    struct Write {
-        method: &'static str,
-        resource: String,
-    }
-    struct Verdict {
-        pool: String,
-        verdict: &'static str,
-    }
-    struct Phase {
-        phase: &'static str,
-    }
-    struct State {
-        state: &'static str,
-    }
-    struct Stored {
-        what: &'static str,
-    }
-    struct Namespace {
-        namespace: String,
-    }
-    struct Why {
-        reason: &'static str,
-    }
-    struct Trace {
-        trace_id: String,
-    }
-}
-
-/// A set of labels.
-trait Labels {
-    /// Their names.
-    const NAMES: &'static [&'static str];
-}
-
-/// What Prometheus calls a metric and its samples.
-trait Shape {
-    /// Its type.
-    const TYPE: &'static str;
-    /// What its name ends with where it is read.
-    const SUFFIX: &'static str;
-    /// Its labels.
-    const LABELS: &'static [&'static str];
-}
-
-impl Shape for Counter {
-    const TYPE: &'static str = "counter";
-    const SUFFIX: &'static str = "_total";
-    const LABELS: &'static [&'static str] = &[];
-}
-
-impl Shape for Gauge {
-    const TYPE: &'static str = "gauge";
-    const SUFFIX: &'static str = "";
-    const LABELS: &'static [&'static str] = &[];
-}
-
-impl Shape for Histogram {
-    const TYPE: &'static str = "histogram";
-    const SUFFIX: &'static str = "";
-    const LABELS: &'static [&'static str] = &[];
-}
-
-/// With each bucket goes an example: the trace of a request whose value fell into it last.
-impl Shape for HistogramWithExemplars<Trace> {
-    const TYPE: &'static str = "histogram";
-    const SUFFIX: &'static str = "";
-    const LABELS: &'static [&'static str] = &[];
-}
-
-impl<L: Labels, M: Shape> Shape for Family<L, M> {
-    const TYPE: &'static str = M::TYPE;
-    const SUFFIX: &'static str = M::SUFFIX;
-    const LABELS: &'static [&'static str] = L::NAMES;
-}
+use self::shapes::{
+    Namespace, OfModel, OfNamespace, Phase, Reconcile, Shape, State, Stored, Trace, Verdict, Why, Write,
+};
 
 /// See the module.
 pub struct Metrics {
@@ -128,7 +37,10 @@ pub struct Metrics {
     store_up: Gauge,
     store_bytes: Family<Stored, Gauge>,
     store_room: Gauge,
+    namespace_bytes: Family<OfNamespace, Gauge>,
+    namespace_quota: Family<OfNamespace, Gauge>,
     namespace_up: Family<Namespace, Gauge>,
+    slo_met: Family<OfModel, Gauge>,
     model_bytes: Gauge,
     run_bytes: Gauge,
     weights_sent: Gauge,
@@ -226,10 +138,28 @@ impl Default for Metrics {
             "What the Validator says that the artifact store has room for; 0: nothing",
             Gauge::default(),
         );
+        let namespace_bytes = family(
+            r,
+            "namespace_bytes",
+            "What a namespace takes of the artifact store at the last sweep, of what it has a quota of: uploads, receipts, inputs",
+            Family::default(),
+        );
+        let namespace_quota = family(
+            r,
+            "namespace_quota_bytes",
+            "What it may take, by the Validator's quotas",
+            Family::default(),
+        );
         let namespace_up = family(
             r,
             "namespace_up",
             "Whether a namespace of --namespaces may be read: 1, or 0",
+            Family::default(),
+        );
+        let slo_met = family(
+            r,
+            "slo_met",
+            "Whether a Model's requests are answered as its spec.slo says: 1, or 0; of one that has none, or too few, nothing",
             Family::default(),
         );
         let model_bytes = family(
@@ -286,7 +216,10 @@ impl Default for Metrics {
             store_up,
             store_bytes,
             store_room,
+            namespace_bytes,
+            namespace_quota,
             namespace_up,
+            slo_met,
             model_bytes,
             run_bytes,
             weights_sent,
@@ -398,12 +331,24 @@ impl Metrics {
         self.store_up.set(i64::from(up));
     }
 
-    /// What the artifact store holds, and the room that it is said to have.
-    pub fn stored(&self, blobs: u64, receipts: u64, room: u64) {
-        for (what, bytes) in [("blobs", blobs), ("receipts", receipts)] {
+    /// What the artifact store holds of blobs, of receipts and of segments of the ledger, and the room that it is said to have.
+    pub fn stored(&self, [blobs, receipts, ledger]: [u64; 3], room: u64) {
+        for (what, bytes) in [("blobs", blobs), ("receipts", receipts), ("ledger", ledger)] {
             self.store_bytes.get_or_create(&Stored { what }).set(bytes as i64);
         }
         self.store_room.set(room as i64);
+    }
+
+    /// What namespaces take of what they have a quota of, and how much that is; all others take nothing that is told.
+    pub fn usage(&self, all: impl IntoIterator<Item = (String, &'static str, [u64; 2])>) {
+        self.namespace_bytes.clear();
+        self.namespace_quota.clear();
+        let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        for (namespace, what, [taken, quota]) in all {
+            let of = OfNamespace { namespace, what };
+            self.namespace_bytes.get_or_create(&of).set(bytes(taken));
+            self.namespace_quota.get_or_create(&of).set(bytes(quota));
+        }
     }
 
     /// Whether a namespace that the operator was told may be read.
@@ -412,6 +357,22 @@ impl Metrics {
         self.namespace_up
             .get_or_create(&Namespace { namespace })
             .set(i64::from(up));
+    }
+
+    /// Whether a Model, by namespace and name, meets its objectives; anything but yes and no is nothing.
+    pub fn slo(&self, (namespace, model): &(String, String), met: Option<Truth>) {
+        let of = OfModel {
+            model: format!("{namespace}/{model}"),
+        };
+        let met = match met {
+            Some(Truth::True) => 1,
+            Some(Truth::False) => 0,
+            Some(Truth::Unknown) | None => {
+                self.slo_met.remove(&of);
+                return;
+            }
+        };
+        self.slo_met.get_or_create(&of).set(met);
     }
 
     /// Memory that loaded models take, and requests at work.

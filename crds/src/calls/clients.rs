@@ -93,6 +93,10 @@ calls! {
         replies: &[
             Reply::Answer(201, "the request as it was created"),
             Reply::Problem(400, &[(Reason::InvalidBody, "not an InferenceRequest, or without a namespace")]),
+            Reply::Problem(403, &[(
+                Reason::QuotaReached,
+                "receipts or inputs of the namespace take what `quotas` of the Validator allows",
+            )]),
             Reply::Problem(422, &[(
                 Reason::OtherControllerClass,
                 "its `spec.controllerClass` is not the one that this operator serves",
@@ -200,6 +204,10 @@ calls! {
         answer: Json<BlobRef>, 64 << 10;
         replies: &[
             Reply::Answer(201, "it is there"),
+            Reply::Problem(403, &[(
+                Reason::QuotaReached,
+                "files of the namespace take what `quotas.uploadBytes` of the Validator allows, or would with this one",
+            )]),
             Reply::Problem(413, &[(
                 Reason::TooLarge,
                 "more than 64 MiB, or than `limits.uploadBytes` of the Validator",

@@ -67,6 +67,8 @@ reasons! {
     NotWanted = 410,
     /// The body is too large.
     TooLarge = 413,
+    /// The namespace takes as much of the store as the Validator's quotas allow.
+    QuotaReached = 403,
     /// As many calls of this caller are at work as the Validator's limits allow.
     LimitReached = 429,
     /// The bytes are not those that the digest names.

@@ -78,6 +78,8 @@ string_consts! {
         TOO_LARGE_FOR_OPERATOR = "TooLargeForOperator";
         /// No pool is ready, selected, serves this namespace and has the memory, or those at work were drained.
         NO_FITTING_POOL = "NoFittingPool";
+        /// Receipts or inputs of its namespace take what `quotas` of the Validator allows: it begins when there is room.
+        QUOTA_REACHED = "QuotaReached";
         /// As many requests are proved as `limits` of the Validator allows: `status.queue` has the place of this one.
         QUEUED = "Queued";
         /// Model, input and pools were found good.

@@ -18,6 +18,12 @@ use crate::slice_files::{Measures, SliceFiles};
 use crate::wire::{DEFAULT_ERROR_BUDGET_MILLIONTHS, one_at_a_time};
 use crate::words::{Digest, Profile, ProofSystem, SliceIndex};
 
+mod accuracy;
+mod slo;
+
+pub use accuracy::{Accuracy, NodeAccuracy};
+pub use slo::Slo;
+
 /// A text that can be shown as it is: nothing in it controls a terminal, ends a line, or turns the direction of writing.
 const LEGIBLE: &str = r"^[^\p{Cc}\p{Zl}\p{Zp}\x{61c}\x{200e}\x{200f}\x{202a}-\x{202e}\x{2066}-\x{2069}]*$";
 
@@ -43,6 +49,8 @@ string_consts! {
         NAMESPACE_NOT_WATCHED = "NamespaceNotWatched";
         /// The ConfigMap that it was compiled from holds other bytes by now; the Model stays as it is. Absent otherwise.
         SOURCE_CHANGED = "SourceChanged";
+        /// Requests of the window are answered as `spec.slo` says. Absent where the spec has none.
+        SLO_MET = "SloMet";
         /// Only a change will make it ready: tools that wait (kstatus) take it as failed. Absent otherwise.
         STALLED = "Stalled";
     }
@@ -103,6 +111,14 @@ string_consts! {
         NOT_REQUIRED = "NotRequired";
         /// The proof system needs a trusted setup, and the operator was given none.
         NO_TRUSTED_SETUP = "NoTrustedSetup";
+        /// The objectives of `spec.slo` are met.
+        OBJECTIVES_MET = "ObjectivesMet";
+        /// Fewer requests succeed than `spec.slo.successMillionths`.
+        TOO_FEW_SUCCEED = "TooFewSucceed";
+        /// Of twenty requests more than one takes longer than `spec.slo.p95Seconds`.
+        TOO_SLOW = "TooSlow";
+        /// The window has fewer than twenty requests: nothing can be said of the objectives.
+        TOO_FEW_REQUESTS = "TooFewRequests";
     }
 }
 
@@ -200,6 +216,10 @@ pub struct ModelSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub served_by: Option<Vec<ServedBy>>,
+    /// What users of it may expect of its answers; condition `SloMet` says whether they have it. It may be changed at any time, and
+    /// changes nothing else. Absent: nothing is judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slo: Option<Slo>,
     /// Which installation of the cluster takes it: the one that was started with this `--controller-class`.
     #[serde(default = "default_class")]
     #[schemars(length(max = 32), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
@@ -414,61 +434,6 @@ pub struct ModelSlice {
     pub predicted_memory_bytes: u64,
     /// Time that proving is expected to take on one core.
     pub predicted_millis: u64,
-}
-
-/// How far the integer graph is from the float model, over the calibration inputs.
-#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct Accuracy {
-    /// The profile that was used.
-    pub profile: Profile,
-    /// How many inputs were compared.
-    pub samples: u32,
-    /// The inputs were made up, because no calibration data was given.
-    #[serde(default)]
-    pub synthetic: bool,
-    /// The largest error of any output.
-    pub max_abs_error_millionths: u64,
-    /// The mean error over all outputs.
-    pub mean_abs_error_millionths: u64,
-    /// By output, the natural magnitude that errors are measured with: the spec's, or the greatest of the float model's
-    /// outputs over the calibration inputs.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub output_scale: Vec<f64>,
-    /// How often both models agree on the largest output; absent where there is nothing to rank.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub top1_agreement_millionths: Option<u32>,
-    /// The least distance of the float model's largest output from the next, in the measure of errors: no error below half of it
-    /// changes the class. Absent where there is nothing to rank.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub top_margin_millionths: Option<u64>,
-    /// The outputs' power over that of their errors, in hundredths of a decibel; absent where there is no error.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sqnr_millibels: Option<i64>,
-    /// Values of all tensors that stood at the end of their range, beyond which an input is refused.
-    #[serde(default)]
-    pub saturations: u64,
-    /// How many tensors have more bits than the profile gives them, because the budget asked for it.
-    #[serde(default)]
-    pub widened: u32,
-    /// The nodes whose tensors were furthest off, in the order in which they are computed; at most 8.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub worst_nodes: Vec<NodeAccuracy>,
-}
-
-/// A node's tensor against the float model's, over some of the calibration inputs.
-#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct NodeAccuracy {
-    /// The node's name in the integer graph.
-    pub node: String,
-    /// Bits of its integers.
-    pub bits: u8,
-    /// The largest error, as a share of the tensor's greatest value.
-    pub max_error_millionths: u64,
-    /// The tensor's power over that of its errors, in hundredths of a decibel; absent where there is no error.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sqnr_millibels: Option<i64>,
 }
 
 /// A node that cannot be proved.

@@ -13,16 +13,18 @@ use super::common::{Cpu, Memory};
 use super::consent::ServedBy;
 use super::rights::{Rights, Writers};
 use super::string_consts;
-use crate::words::Digest;
+use crate::words::{Digest, Identity};
 
 mod benchmarks;
 mod limits;
+mod quotas;
 mod scoring;
 mod stats;
 mod weights;
 
 pub use benchmarks::{BenchmarkModel, BenchmarkTotals, Benchmarks};
 pub use limits::Limits;
+pub use quotas::{NamespaceQuota, NamespaceUsage, Quotas};
 pub use scoring::{OwnerGroup, RuleInForce, Scoring, ScoringRule};
 pub use stats::Stats;
 pub use weights::{
@@ -171,6 +173,9 @@ pub struct ValidatorSpec {
     /// How much is taken at once.
     #[serde(default)]
     pub limits: Limits,
+    /// What a namespace may take of the store.
+    #[serde(default, skip_serializing_if = "Quotas::is_empty")]
+    pub quotas: Quotas,
     /// By which rule miners are scored.
     #[serde(default)]
     pub scoring: Scoring,
@@ -202,6 +207,7 @@ impl Default for ValidatorSpec {
             allowed_srs: Vec::new(),
             retention: Retention::default(),
             limits: Limits::default(),
+            quotas: Quotas::default(),
             scoring: Scoring::default(),
             benchmarks: None,
             weights: None,
@@ -327,6 +333,14 @@ pub struct Retention {
     /// What receipts may take together before the oldest go. Absent: there is no bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt_bytes: Option<Memory>,
+    /// Days after which a segment of the ledger goes that a checkpoint stands for: who verifies begins with the checkpoint from then
+    /// on. Absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 3650))]
+    pub ledger_days: Option<u32>,
+    /// What segments of the ledger may take together before the oldest go that a checkpoint stands for. Absent: there is no bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger_bytes: Option<Memory>,
     /// The room of the store, for the alert that foretells a full one. Absent: nobody is told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store_bytes: Option<Memory>,
@@ -344,6 +358,8 @@ impl Default for Retention {
             input_days: None,
             receipt_days: None,
             receipt_bytes: None,
+            ledger_days: None,
+            ledger_bytes: None,
             store_bytes: None,
         }
     }
@@ -362,9 +378,15 @@ pub struct ValidatorStatus {
     /// The scoring rule in force. Absent where another Validator rules.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scoring: Option<RuleInForce>,
+    /// Where the signed ledger ends. Absent where another Validator rules, and before the first claim has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<LedgerEnd>,
     /// What there is to count. Absent where another Validator rules.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub totals: Option<ValidatorTotals>,
+    /// The namespaces that take four fifths of a quota or more, the fullest first; at most 16, at the last look through the store.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub nearly_full: Vec<NamespaceUsage>,
     /// What came of benchmarks. Absent where none was ever made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub benchmarks: Option<BenchmarkTotals>,
@@ -375,6 +397,20 @@ pub struct ValidatorStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+}
+
+/// The end of the signed ledger, a moment ago: what `prover-worker ledger verify` says of the same segments.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct LedgerEnd {
+    /// Who signs it, as a public key.
+    pub validator: Identity,
+    /// The last segment's number.
+    pub sequence: u64,
+    /// The last segment's digest.
+    pub digest: Digest,
+    /// Entries of all segments.
+    pub entries: u64,
 }
 
 /// Counted over the objects that are there, without benchmarks.

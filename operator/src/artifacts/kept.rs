@@ -57,6 +57,37 @@ impl Artifacts {
         Ok(all)
     }
 
+    /// Which files were handed in for which namespace, whether they are there or not.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn blobs_of_namespaces(&self) -> Result<Vec<(String, Digest)>, ArtifactError> {
+        self.of_namespaces("blobs-of").await
+    }
+
+    /// Which receipts are of requests of which namespace, whether they are there or not.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn receipts_of_namespaces(&self) -> Result<Vec<(String, Digest)>, ArtifactError> {
+        self.of_namespaces("receipts-of").await
+    }
+
+    async fn of_namespaces(&self, folder: &str) -> Result<Vec<(String, Digest)>, ArtifactError> {
+        let prefix = Path::from(folder);
+        let mut all = Vec::new();
+        let mut listed = self.store.list(Some(&prefix));
+        while let Some(meta) = listed.try_next().await? {
+            let parts: Vec<_> = meta.location.parts().collect();
+            if let [_, namespace, hex] = parts.as_slice()
+                && let Ok(digest) = format!("sha256:{}", hex.as_ref()).parse()
+            {
+                all.push((namespace.as_ref().to_owned(), digest));
+            }
+        }
+        Ok(all)
+    }
+
     /// Removes a receipt, and that it was of any namespace.
     ///
     /// # Errors
@@ -88,6 +119,10 @@ mod tests {
         let of = |all: Vec<Stored>| all.into_iter().map(|s| (s.digest, s.size)).collect::<Vec<_>>();
         assert_eq!(of(store.stored_blobs().await.unwrap()), [(blob.digest, 7)]);
         assert_eq!(of(store.stored_receipts().await.unwrap()), [(receipt, 9)]);
+        store.grant_blob(&blob.digest, "home").await.unwrap();
+        let of_home = |digest| vec![("home".to_owned(), digest)];
+        assert_eq!(store.blobs_of_namespaces().await.unwrap(), of_home(blob.digest));
+        assert_eq!(store.receipts_of_namespaces().await.unwrap(), of_home(receipt));
         store.remove_receipt(&receipt).await.unwrap();
         assert!(store.stored_receipts().await.unwrap().is_empty());
         assert!(!store.receipt_is_of(&receipt, "home").await.unwrap());

@@ -16,8 +16,9 @@
 //! | `receipts/<hex>` | receipts |
 //! | `receipts-of/<namespace>/<hex>` | an empty file: the receipt is of a request of this namespace |
 //! | `incoming/…` | blobs that are being uploaded |
-//! | `ledger/<claim>` | one entry per scored claim |
+//! | `ledger/<claim>` | one entry per scored claim, until a checkpoint has counted it and nothing is left of its request |
 //! | `segments/<number>`, `segments/head` | the same entries in segments that the validator has signed, and where they end |
+//! | `segments/checkpoint` | what stands for all segments up to one, signed: from there on the ledger is read at the start |
 //! | `weights/<hex>`, `weights/last` | weights files that the validator has signed, and which has left last |
 //! | `installation` | the class of the operator whose store it is |
 
@@ -41,7 +42,7 @@ use zkinfer_crds::Digest;
 
 pub use kept::Stored;
 pub use requests::PutOnce;
-pub use results::{CompiledName, CompiledRecord, Kept};
+pub use results::{CompiledName, CompiledRecord, Kept, StoredSegment};
 
 /// Why an artifact could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -260,7 +261,17 @@ impl Artifacts {
 
     /// Small files are read several at once: a store far away answers each in its own time.
     async fn read_all(&self, prefix: &Path) -> Result<Vec<Bytes>, ArtifactError> {
+        self.read_those(prefix, |_| true).await
+    }
+
+    /// The same of those alone that are wanted.
+    async fn read_those(
+        &self,
+        prefix: &Path,
+        wanted: impl Fn(&Path) -> bool + Send,
+    ) -> Result<Vec<Bytes>, ArtifactError> {
         let paths = self.store.list(Some(prefix)).map_ok(|meta| meta.location);
+        let paths = paths.try_filter(|path| std::future::ready(wanted(path)));
         let read = paths
             .map_err(ArtifactError::from)
             .map_ok(|path| async move { Ok(self.store.get(&path).await?.bytes().await?) });

@@ -1,6 +1,7 @@
 //! What outlives a request: receipts, the ledger, and what compilers reported.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -13,6 +14,20 @@ use zkinfer_crds::wire::BlobRef;
 use zkinfer_crds::{ClaimId, Digest};
 
 use super::{ArtifactError, Artifacts, Streamed};
+
+/// Objects that are removed at once: a store far away answers each in its own time.
+const AT_ONCE: usize = 16;
+
+/// A segment of the ledger, as the store lists it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredSegment {
+    /// Its number.
+    pub number: u64,
+    /// In bytes.
+    pub size: u64,
+    /// Since it was written.
+    pub age: Duration,
+}
 
 /// Under what name a compiler's report is kept.
 #[derive(Debug, Clone, Copy)]
@@ -131,12 +146,32 @@ impl Artifacts {
         self.read(&Path::from(format!("ledger/{claim}"))).await
     }
 
-    /// Every ledger entry.
+    /// Every ledger entry that stands by itself, but those of claims that are known otherwise.
     ///
     /// # Errors
     /// A failing store.
-    pub async fn ledger(&self) -> Result<Vec<Bytes>, ArtifactError> {
-        self.read_all(&Path::from("ledger")).await
+    pub async fn ledger(&self, known: impl Fn(&ClaimId) -> bool + Send) -> Result<Vec<Bytes>, ArtifactError> {
+        let of = |path: &Path| path.filename().and_then(|name| name.parse::<ClaimId>().ok());
+        self.read_those(&Path::from("ledger"), move |path| {
+            of(path).is_none_or(|claim| !known(&claim))
+        })
+        .await
+    }
+
+    /// Removes the ledger entries of claims that stand in a segment.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn remove_ledger_entries(&self, claims: &[ClaimId]) -> Result<(), ArtifactError> {
+        let paths: Vec<Path> = claims
+            .iter()
+            .map(|claim| Path::from(format!("ledger/{claim}")))
+            .collect();
+        for some in paths.chunks(AT_ONCE) {
+            let removed = some.iter().map(|path| self.remove(path));
+            futures::future::try_join_all(removed).await?;
+        }
+        Ok(())
     }
 
     /// The numbers of the ledger's segments, in order.
@@ -166,6 +201,56 @@ impl Artifacts {
     /// A failing store.
     pub async fn create_segment(&self, number: u64, bytes: Vec<u8>) -> Result<bool, ArtifactError> {
         self.create(&Self::segment_at(number), bytes.into()).await
+    }
+
+    /// What the segments of the ledger take: number, bytes and age of each, in the order of their numbers.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn stored_segments(&self) -> Result<Vec<StoredSegment>, ArtifactError> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut all = Vec::new();
+        let prefix = Path::from("segments");
+        let mut listed = self.store.list(Some(&prefix));
+        while let Some(meta) = listed.try_next().await? {
+            let written = u64::try_from(meta.last_modified.timestamp_millis()).unwrap_or_default();
+            let number = meta.location.filename().and_then(|name| name.parse().ok());
+            all.extend(number.map(|number| StoredSegment {
+                number,
+                size: meta.size,
+                age: now.saturating_sub(Duration::from_millis(written)),
+            }));
+        }
+        all.sort_unstable_by_key(|segment| segment.number);
+        Ok(all)
+    }
+
+    /// Removes a segment that a checkpoint stands for.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn remove_segment(&self, number: u64) -> Result<(), ArtifactError> {
+        self.remove(&Self::segment_at(number)).await
+    }
+
+    /// The checkpoint from which the ledger is gone on with.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn ledger_checkpoint(&self) -> Result<Option<Bytes>, ArtifactError> {
+        self.read(&Path::from("segments/checkpoint")).await
+    }
+
+    /// Writes the checkpoint of the ledger, in the place of the one before.
+    ///
+    /// # Errors
+    /// A failing store.
+    pub async fn put_ledger_checkpoint(&self, bytes: Vec<u8>) -> Result<(), ArtifactError> {
+        let path = Path::from("segments/checkpoint");
+        self.store
+            .put(&path, PutPayload::from_bytes(bytes.into()))
+            .await?;
+        Ok(())
     }
 
     fn segment_at(number: u64) -> Path {

@@ -17,7 +17,8 @@ use zkinfer_crds::slice_files::FileRole;
 use super::operator::Operator;
 use crate::controllers::request::MADE_FOR;
 use crate::dispatch::Author;
-use crate::gateway::{Directory, NotMade};
+use crate::gateway::{Directory, Left, NotMade};
+use crate::world::Kept;
 
 /// See the module.
 pub(super) struct Objects(pub(super) Arc<Operator>);
@@ -70,6 +71,32 @@ impl Directory for Objects {
 
     fn limits(&self) -> Limits {
         self.0.world.in_force.get().limits.clone()
+    }
+
+    fn left(&self, namespace: &str) -> Result<Option<Left>, String> {
+        let quotas = self.0.world.in_force.get().quotas.clone();
+        let left = self.0.world.usage.left(&quotas, namespace, Kept::Uploads);
+        let left = left.map_err(|reached| reached.to_string())?;
+        Ok(left.map(|bytes| Left {
+            bytes,
+            beyond: format!(
+                "the file is larger than the {bytes} bytes that namespace `{namespace}` may still hand in, by spec.quotas.uploadBytes of \
+                 the Validator: delete what nobody needs, or ask an administrator for more"
+            ),
+        }))
+    }
+
+    fn uploaded(&self, namespace: &str, bytes: u64) {
+        // Where nobody has a quota nothing is counted.
+        if !self.0.world.in_force.get().quotas.is_empty() {
+            self.0.world.usage.add(namespace, Kept::Uploads, bytes);
+        }
+    }
+
+    fn may_begin(&self, namespace: &str) -> Result<(), String> {
+        let (world, rules) = (&self.0.world, self.0.world.in_force.get());
+        let may = world.usage.may_begin(&rules.quotas, namespace);
+        may.map_err(|reached| reached.to_string())
     }
 
     fn make(

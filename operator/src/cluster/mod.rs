@@ -31,10 +31,11 @@ mod segments;
 mod settings;
 mod sweep;
 mod told;
+mod usage;
 mod viewers;
 mod weights;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
@@ -44,7 +45,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-pub use segments::{Segments, SegmentsError, WeighError, Weighed};
+pub use segments::{Opened, Segments, SegmentsError, WeighError, Weighed};
 pub use settings::{RunError, RunOptions, Settings, Setup, Stop, setup, stop_signal, stopped, tell_spans};
 
 use self::auth::TokenReviews;
@@ -58,7 +59,7 @@ use self::reviews::Turns;
 use self::told::Told;
 use crate::artifacts::Artifacts;
 use crate::controllers::Given;
-use crate::dispatch::{self, Dispatcher, TokenKey};
+use crate::dispatch::{Dispatcher, TokenKey};
 use crate::fleet::JobIndex;
 use crate::gateway::{Bodies, Clients, Gateway, Uploads};
 use crate::in_force::InForce;
@@ -67,7 +68,9 @@ use crate::runs::{Outbox, Rooms, Shelf};
 use crate::scoring::Totals;
 use crate::web::{Shown, Web};
 use crate::weights::Published;
-use crate::world::{self, AtWork, Consents, Events, LOOK, Pace, Part, Ready, Scope, StoreHealth, World};
+use crate::world::{
+    self, AtWork, Consents, Events, LOOK, Pace, Part, Ready, Scope, StoreHealth, Usage, World,
+};
 
 /// How long the gateway waits for runs from before a restart.
 const RESUME_TIME: Duration = Duration::from_secs(30);
@@ -147,13 +150,16 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
         );
     }
     let dispatcher = dispatcher(&artifacts, key, options.settings.rules.leases);
-    let entries = dispatch::entries(&artifacts).await?;
-    dispatcher.remember(&entries);
     let validator = settings::validator_keys(&client, &options.settings.namespace).await?;
-    let segments = Arc::new(Segments::open_or_hold(&artifacts, validator, &entries).await?);
-    let site = Site {
-        ledger: Totals::of(options.settings.rules.scoring.clone(), &entries),
+    let Opened {
         segments,
+        ledger,
+        standing,
+    } = Segments::open_or_hold(&artifacts, validator).await?;
+    dispatcher.remember(ledger.entries(), &standing);
+    let site = Site {
+        ledger: Totals::of_ledger(options.settings.rules.scoring.clone(), &ledger, &standing),
+        segments: Arc::new(segments),
         health: Some(settings::listen(&options.health_address).await?),
         gateway: settings::listen(&options.gateway_address).await?,
         web: settings::web(options.web_address.as_deref()).await?,
@@ -227,8 +233,10 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
         consents: Consents::new(Arc::clone(&in_force), runner.is_some()),
         artifacts,
         store: StoreHealth::default(),
+        usage: Usage::default(),
         in_force,
         ledger_held: segments.held().map(str::to_owned),
+        ledger_end: Mutex::default(),
         weights: Published::default(),
         dispatcher,
         jobs: JobIndex::default(),
@@ -269,10 +277,17 @@ pub async fn operate(site: Site, options: Settings, stop: Stop) {
         known.settings_are_known().await;
         written.run(pause, named).await;
     });
+    tasks.spawn(told::follow(Arc::clone(&world), Arc::clone(&segments)));
     tasks.spawn(weights::run(Arc::clone(&ctx), Arc::clone(&segments)));
     tasks.spawn(jobs::run(Arc::clone(&world)));
     if runner.is_none() {
         tasks.spawn(sweep::run(Arc::clone(&ctx)));
+        let (kept, known) = (Arc::clone(&segments), Arc::clone(&world));
+        tasks.spawn(async move {
+            // What is kept follows from the rule and the retention in force.
+            known.settings_are_known().await;
+            kept.keep(Arc::clone(&known.in_force)).await;
+        });
     }
     tasks.spawn(consents::run(Arc::clone(&ctx)));
     let tried = Arc::clone(&world);

@@ -2,22 +2,25 @@
 //!
 //! Invariants: an entry stands in the store by itself before it is in a segment, so that none is lost with the process; at the
 //! start, whatever stands by itself and in no segment is waiting for one, so that each is in exactly one. The chain in the store
-//! has been verified before anything is added to it; it is never begun anew beside one of another key, and never continued where
-//! its head says that there was more. A key follows another only by a segment that the other has signed.
+//! has been verified before anything is added to it, from a checkpoint of this validator's on or whole; it is never begun anew beside
+//! one of another key, and never continued where its head says that there was more. A key follows another only by a segment that the
+//! other has signed.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
 use zkinfer_crds::Identity;
-use zkinfer_scoring::Rule;
-use zkinfer_scoring::ledger::{Chain, Content, Head, Ledger, LedgerError, MAX_ENTRIES, RuleRecord};
+use zkinfer_scoring::ledger::{Chain, Content, Ledger, LedgerError, MAX_ENTRIES, RuleRecord};
+use zkinfer_scoring::{BUCKET_MILLIS, Rule};
 
 use crate::artifacts::{ArtifactError, Artifacts};
-use crate::dispatch::{Entry, unix_millis};
+use crate::dispatch::signed::{self, Refused, Signed, SignedError};
+use crate::dispatch::{self, Entry, unix_millis};
 use crate::in_force::InForce;
 use crate::world::lock;
 
+mod kept;
 mod weigh;
 
 pub use weigh::{WeighError, Weighed};
@@ -28,7 +31,10 @@ pub enum SegmentsError {
     /// The store.
     #[error(transparent)]
     Artifacts(#[from] ArtifactError),
-    /// What is there is not a ledger, or not whole.
+    /// What is there is not a ledger that can be gone on with.
+    #[error(transparent)]
+    Signed(#[from] SignedError),
+    /// What is added does not follow.
     #[error("the ledger in the store, at segment {sequence}: {error}")]
     Broken {
         /// Where.
@@ -36,6 +42,9 @@ pub enum SegmentsError {
         /// Why.
         error: LedgerError,
     },
+    /// Reading or writing it was given up.
+    #[error("the ledger was not compacted: {0}")]
+    Stopped(String),
     /// Another key signs it.
     #[error(
         "the ledger in the store is signed by {theirs}, and this validator's key is {own}: restore that key, and name the new one \
@@ -47,15 +56,6 @@ pub enum SegmentsError {
         /// The key here.
         own: Identity,
     },
-    /// Its end is missing.
-    #[error(
-        "the ledger in the store ends before segment {head}, which its signed head names: restore `segments/` from where it is \
-         whole"
-    )]
-    Cut {
-        /// The segment that is missing.
-        head: u64,
-    },
 }
 
 /// The validator's keys.
@@ -65,12 +65,72 @@ pub struct Keys {
     pub key: SigningKey,
     /// The one that shall sign from now on.
     pub next: Option<SigningKey>,
+    /// Who signed before: the checkpoint may be of that time.
+    pub past: Option<Identity>,
 }
 
 impl From<SigningKey> for Keys {
     fn from(key: SigningKey) -> Self {
-        Self { key, next: None }
+        Self {
+            key,
+            next: None,
+            past: None,
+        }
     }
+}
+
+impl Keys {
+    fn names(&self) -> Vec<Identity> {
+        let next = self.next.iter().map(named);
+        next.chain([named(&self.key)]).chain(self.past).collect()
+    }
+
+    /// Reads the ledger of which one of these is the key.
+    async fn read(&self, artifacts: &Artifacts) -> Result<Signed, SegmentsError> {
+        let (own, names) = (named(&self.key), self.names());
+        let read = signed::read(artifacts, &names)
+            .await
+            .map_err(|error| match error {
+                SignedError::Checkpoint {
+                    refused: Refused::Signer(theirs),
+                    ..
+                } => SegmentsError::Key { theirs, own },
+                error => error.into(),
+            })?;
+        match read.ledger.chain() {
+            Ok(chain) if !names.contains(&chain.validator) => Err(SegmentsError::Key {
+                theirs: chain.validator,
+                own,
+            }),
+            _ => Ok(read),
+        }
+    }
+}
+
+/// Those of these entries that no checkpoint has counted. One of before the time from which a checkpoint has all is counted, wherever
+/// it comes from, such as a copy of `ledger/` that is older than the segments: in a second segment its claim would break the chain.
+fn uncounted(standing: Vec<Entry>, ledger: &Ledger) -> Vec<Entry> {
+    let from = ledger.whole_from();
+    // What is of another version is in no segment.
+    let counted = |entry: &Entry| entry.at / BUCKET_MILLIS < from && entry.scored().is_some();
+    let (counted, standing): (Vec<_>, Vec<_>) = standing.into_iter().partition(counted);
+    if !counted.is_empty() {
+        tracing::warn!(
+            entries = counted.len(),
+            "entries that the ledger's checkpoint has counted stand by themselves again"
+        );
+    }
+    standing
+}
+
+/// The ledger as it was found at the start, and who goes on with it.
+pub struct Opened {
+    /// Who goes on with it.
+    pub segments: Segments,
+    /// What the segments say.
+    pub ledger: Ledger,
+    /// Entries that stand by themselves, in no segment.
+    pub standing: Vec<Entry>,
 }
 
 fn named(key: &SigningKey) -> Identity {
@@ -89,36 +149,41 @@ pub struct Segments {
     named: Mutex<Option<RuleRecord>>,
     due: Mutex<Option<RuleRecord>>,
     opened: u64,
+    /// What the last checkpoint stands for.
+    mark: Mutex<Option<Chain>>,
+    /// Held by whoever reads the segments, and alone by whoever removes some.
+    reading: tokio::sync::RwLock<()>,
 }
 
 impl Segments {
-    /// Verifies the ledger in the store; `entries` are those that stand by themselves. Where another key signs it nothing is written
-    /// to it: entries stand by themselves until the key is back, or a next one is named.
+    /// Verifies the ledger in the store, and reads the entries that stand in none of its segments. Where another key signs it nothing is
+    /// written to it: entries stand by themselves until the key is back, or a next one is named.
     ///
     /// # Errors
     /// A failing store, or a ledger that this validator cannot go on with.
-    pub async fn open_or_hold(
-        artifacts: &Artifacts,
-        keys: impl Into<Keys>,
-        entries: &[Entry],
-    ) -> Result<Self, SegmentsError> {
+    pub async fn open_or_hold(artifacts: &Artifacts, keys: impl Into<Keys>) -> Result<Opened, SegmentsError> {
         let keys = keys.into();
-        match Self::open(artifacts, keys.clone(), entries).await {
+        let (signed, held) = match keys.read(artifacts).await {
+            Ok(signed) => (signed, None),
             Err(error @ SegmentsError::Key { .. }) => {
                 tracing::error!(%error, "nothing is added to the ledger; entries stand by themselves meanwhile");
-                Ok(Self {
-                    artifacts: artifacts.clone(),
-                    held: Some(error.to_string()),
-                    waiting: Mutex::default(),
-                    chain: tokio::sync::Mutex::new(Chain::new(named(&keys.key))),
-                    keys: Mutex::new(keys),
-                    named: Mutex::default(),
-                    due: Mutex::default(),
-                    opened: unix_millis(),
-                })
+                // What is known of miners is what it says, whoever signs it.
+                (signed::read(artifacts, &[]).await?, Some(error.to_string()))
             }
-            opened => opened,
-        }
+            Err(error) => return Err(error),
+        };
+        let standing = dispatch::entries(artifacts, |claim| signed.ledger.has(claim)).await?;
+        let standing = uncounted(standing, &signed.ledger);
+        let mut segments = match &held {
+            None => Self::go_on(artifacts, keys, &signed, &standing),
+            Some(_) => Self::go_on(artifacts, keys, &Signed::default(), &[]),
+        };
+        segments.held = held;
+        Ok(Opened {
+            segments,
+            ledger: signed.ledger,
+            standing,
+        })
     }
 
     /// Why nothing is added to the ledger, if nothing is.
@@ -127,7 +192,7 @@ impl Segments {
         self.held.as_deref()
     }
 
-    /// As [`Self::open_or_hold`]; another key is an error.
+    /// Verifies the ledger in the store, where another key is an error; `entries` are those that stand by themselves.
     ///
     /// # Errors
     /// A failing store, or a ledger that this validator cannot go on with.
@@ -136,44 +201,22 @@ impl Segments {
         keys: impl Into<Keys>,
         entries: &[Entry],
     ) -> Result<Self, SegmentsError> {
-        let mut keys = keys.into();
-        let own = named(&keys.key);
-        let mut ledger = Ledger::default();
-        for sequence in artifacts.segments().await? {
-            let bytes = artifacts.segment(sequence).await?;
-            let added = ledger.add(&bytes, None);
-            added.map_err(|error| SegmentsError::Broken { sequence, error })?;
-        }
-        let chain = ledger.chain().unwrap_or(Chain::new(own));
-        // It was named already, or it is the one that signs.
-        if keys
-            .next
-            .as_ref()
-            .is_some_and(|next| named(next) == chain.validator)
-        {
-            keys.key = keys.next.take().unwrap_or(keys.key);
-        } else if chain.validator != own {
-            return Err(SegmentsError::Key {
-                theirs: chain.validator,
-                own,
-            });
+        let keys = keys.into();
+        let signed = keys.read(artifacts).await?;
+        Ok(Self::go_on(artifacts, keys, &signed, entries))
+    }
+
+    /// Goes on with a ledger of one of these keys.
+    fn go_on(artifacts: &Artifacts, mut keys: Keys, signed: &Signed, entries: &[Entry]) -> Self {
+        let ledger = &signed.ledger;
+        let chain = ledger.chain().unwrap_or(Chain::new(named(&keys.key)));
+        // It was named already.
+        if let Some(next) = keys.next.take_if(|next| named(next) == chain.validator) {
+            keys.past = Some(named(&keys.key)).filter(|past| *past != named(&next));
+            keys.key = next;
         }
         // A key is not followed by itself.
         keys.next = keys.next.filter(|next| named(next) != chain.validator);
-        if let Some(bytes) = artifacts.ledger_head().await? {
-            let broken = |error| SegmentsError::Broken {
-                sequence: chain.next,
-                error,
-            };
-            let head = Head::decode(&bytes).map_err(broken)?;
-            // A head may be of before the last segments: each segment is written first.
-            if head.sequence >= chain.next {
-                return Err(SegmentsError::Cut { head: head.sequence });
-            }
-            if head.sequence + 1 == chain.next {
-                ledger.ends_at(&head).map_err(broken)?;
-            }
-        }
         let mut waiting = Vec::new();
         for entry in entries.iter().filter(|entry| !ledger.has(&entry.claim)) {
             match entry.scored() {
@@ -183,7 +226,7 @@ impl Segments {
                 }
             }
         }
-        Ok(Self {
+        Self {
             artifacts: artifacts.clone(),
             keys: Mutex::new(keys),
             held: None,
@@ -192,7 +235,9 @@ impl Segments {
             named: Mutex::new(ledger.rules().last().cloned()),
             due: Mutex::default(),
             opened: unix_millis(),
-        })
+            mark: Mutex::new(signed.checkpoint),
+            reading: tokio::sync::RwLock::default(),
+        }
     }
 
     /// An entry that has been written by itself.
@@ -234,6 +279,7 @@ impl Segments {
         let mut keys = lock(&self.keys);
         if let Some(next) = keys.next.take_if(|next| named(next) == validator) {
             tracing::info!(old = %named(&keys.key), new = %validator, "the ledger is signed by another key from now on");
+            keys.past = Some(named(&keys.key));
             keys.key = next;
         }
     }

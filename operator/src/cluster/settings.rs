@@ -156,6 +156,7 @@ pub(super) async fn validator_keys(client: &Client, namespace: &str) -> Result<K
     Ok(Keys {
         key,
         next: next.map(|bytes| SigningKey::from_bytes(&bytes)),
+        past: None,
     })
 }
 

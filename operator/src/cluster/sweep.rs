@@ -3,7 +3,7 @@
 //! were killed.
 //!
 //! Invariant: a blob is removed only if nothing names it, it is older than two hours, and it has been kept as long as the Validator
-//! says; so is a receipt, which an unfinished request never has; the ledger stays.
+//! says; so is a receipt, which an unfinished request never has; the ledger is its own to keep (`segments/kept.rs`).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use zkinfer_crds::{Digest, RequestUid};
 
 use super::operator::Operator;
 use super::retention::{Rule, keeps_input, least, total};
+use super::usage;
 use crate::artifacts::ArtifactError;
 use crate::world::Part;
 
@@ -72,7 +73,12 @@ async fn sweep(ctx: &Operator) -> Result<(), ArtifactError> {
         ctx.world.artifacts.stored_receipts().await?,
     );
     let room = retention.store_bytes.as_ref().map_or(0, |room| room.bytes());
-    ctx.world.metrics.stored(total(&blobs), total(&receipts), room);
+    let segments = ctx.world.artifacts.stored_segments().await?;
+    let ledger = segments.iter().map(|segment| segment.size).sum();
+    ctx.world
+        .metrics
+        .stored([total(&blobs), total(&receipts), ledger], room);
+    usage::count(ctx, &blobs, &receipts).await?;
     let rule = Rule::of_receipts(&retention);
     if rule.applies(&receipts) {
         let unfinished = receipts_of_unfinished(ctx);

@@ -145,10 +145,14 @@ impl Dispatcher {
     }
 
     /// What became of claims before this start, as the ledger has it, oldest first. An hour of it bears on what follows.
-    pub fn remember<'a>(&self, entries: impl IntoIterator<Item = &'a Entry>) {
+    pub fn remember(&self, ledger: &[zkinfer_scoring::Entry], standing: &[Entry]) {
         let now = self.now();
-        let recent = entries.into_iter().filter(|e| e.ago() < REMEMBERED);
-        let past = recent.filter_map(|entry| {
+        let recent = |at: u64| Duration::from_millis(unix_millis().saturating_sub(at)) < REMEMBERED;
+        let of_ledger = ledger.iter().filter(|entry| recent(entry.at));
+        let mut all: Vec<Entry> = of_ledger.map(Entry::of_ledger).collect();
+        all.extend(standing.iter().filter(|entry| recent(entry.at)).cloned());
+        all.sort_by_key(|entry| entry.at);
+        let past = all.iter().filter_map(|entry| {
             let blame = match (entry.verified, entry.cause()) {
                 (true, _) => None,
                 (false, cause) => Some(cause?.blame()),

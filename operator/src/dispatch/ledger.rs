@@ -106,12 +106,15 @@ impl From<Why> for String {
     }
 }
 
-/// The entries in the store, oldest first.
+/// The entries that stand by themselves in the store, oldest first, but those of claims that are known otherwise.
 ///
 /// # Errors
 /// A failing store.
-pub async fn entries(artifacts: &Artifacts) -> Result<Vec<Entry>, ArtifactError> {
-    let read = artifacts.ledger().await?;
+pub async fn entries(
+    artifacts: &Artifacts,
+    known: impl Fn(&ClaimId) -> bool + Send,
+) -> Result<Vec<Entry>, ArtifactError> {
+    let read = artifacts.ledger(known).await?;
     let mut entries: Vec<Entry> = Vec::with_capacity(read.len());
     for json in read {
         match serde_json::from_slice(&json) {
@@ -154,6 +157,50 @@ impl Entry {
             micros: attempt.elapsed.as_micros() as u64,
             bytes: attempt.bytes,
             at,
+        }
+    }
+
+    /// The entry that the signed ledger has of a claim.
+    #[must_use]
+    pub fn of_ledger(entry: &zkinfer_scoring::Entry) -> Self {
+        let zkinfer_scoring::Entry {
+            claim,
+            request,
+            model,
+            slice,
+            key,
+            namespace,
+            pool,
+            miner,
+            attempt,
+            end,
+            comparable,
+            benchmark,
+            work,
+            micros,
+            bytes,
+            proof,
+            at,
+        } = entry;
+        Self {
+            claim: *claim,
+            request: *request,
+            slice: *slice,
+            digest: *key,
+            model: *model,
+            proof: *proof,
+            pool: PoolId::new(namespace, pool),
+            identity: *miner,
+            attempt: *attempt,
+            verified: entry.verified(),
+            cause: end.cause().map(Why::Known),
+            miners_fault: entry.fault(),
+            scores: *comparable,
+            benchmark: *benchmark,
+            work_micros: *work,
+            micros: *micros,
+            bytes: *bytes,
+            at: *at,
         }
     }
 

@@ -27,6 +27,7 @@ mod queue;
 mod record;
 mod request;
 mod service;
+pub mod signed;
 mod sizes;
 mod standing;
 mod token;

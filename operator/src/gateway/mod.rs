@@ -29,7 +29,7 @@ pub use auth::{AuthUnavailable, Authenticator, StaticTokens};
 pub use blob::streaming;
 pub use body::{Bodies, Held, Object, ReadError};
 pub use caller::Caller;
-pub use clients::{Access, Clients, Directory, Guard, NotMade, Right, Uploads, take_upload, user};
+pub use clients::{Access, Clients, Directory, Guard, Left, NotMade, Right, Uploads, take_upload, user};
 pub use doors::{Door, Peer, known};
 pub use shared::{Compilations, Gateway};
 

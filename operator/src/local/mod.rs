@@ -204,7 +204,7 @@ pub async fn run(
     });
     let floats = reference::start(&worker, &folders.logs).map_err(LocalError::Reference)?;
     let settings = settings(options, &worker, &address, floats.socket.clone())?;
-    let entries = dispatch::entries(&artifacts).await?;
+    let entries = dispatch::entries(&artifacts, |_| false).await?;
     let path = options.state.join("validator.key");
     let validator = validator::key(&path).map_err(|source| LocalError::Path { path, source })?;
     let segments = Segments::open(&artifacts, validator, &entries).await;
@@ -362,9 +362,9 @@ fn settings(
             source_urls: Vec::new(),
             consent: None,
             allowed_srs: Vec::new(),
-            // The store of local mode is never swept.
-            retention: Default::default(),
+            retention: Default::default(), // The store of local mode is never swept.
             limits: Default::default(),
+            quotas: Default::default(),
             stats: Default::default(),
             scoring: Rule::default(),
             benchmarks: None,

@@ -150,6 +150,10 @@ fn quantiles_are_of_the_latest() {
     let all = [900_000, 100_000]
         .into_iter()
         .flat_map(|micros| (0..1024).map(move |_| good(0, OWN, micros)));
+    let all = all.enumerate().map(|(at, entry)| Entry {
+        at: at as u64,
+        ..entry
+    });
     let all: Vec<_> = all.collect();
     let of = score(&all);
     assert_eq!((of.verified, of.p95_millis), (2048, Some(100)));
@@ -227,8 +231,8 @@ fn another_rule_scores_what_there_is_anew_and_one_that_looks_further_back_wants_
     assert!(!totals.score_by(&rule(24)), "it is the same");
     assert!(!totals.score_by(&rule(2)), "it sees less");
     assert!(totals.score_by(&rule(48)), "it sees more");
-    totals.recall(&all);
-    totals.recall(&all);
+    totals.recall(all.iter().filter_map(Entry::scored));
+    totals.recall(all.iter().filter_map(Entry::scored));
     let mut fresh = Totals::of(rule(48), &all);
     for miner in [OWN, OTHER] {
         let found = totals.score(&miner, now);

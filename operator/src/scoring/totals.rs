@@ -1,11 +1,13 @@
 //! What the whole ledger adds up to, miner by miner.
 //!
-//! Invariants: of entries that no score needs any more only counts are kept; a score belongs to an identity: a pool of another
+//! Invariants: of entries that no score needs any more only counts are kept; what is told is the same whether it was read from all
+//! entries or from a checkpoint and what follows it, in whatever order; a score belongs to an identity: a pool of another
 //! name with the same key goes on with it, one of the same name with another key begins anew.
 
 use std::collections::{BTreeMap, HashSet};
 
 use zkinfer_crds::{ClaimId, Identity};
+use zkinfer_scoring::ledger::Ledger;
 use zkinfer_scoring::{BUCKET_MILLIS, Rule, Score, Scores};
 
 use super::explained::{Explained, Standing};
@@ -16,7 +18,7 @@ use crate::dispatch::Entry;
 /// Scores are a millisecond old for each so many entries that they are of, at most: what they cost is a small part of the time.
 const ENTRIES_PER_MILLI: u64 = 20;
 
-/// See the module. Entries are added in the order in which claims ended, each once.
+/// See the module. Each entry is added once.
 #[derive(Debug, Clone, Default)]
 pub struct Totals {
     rule: Rule,
@@ -52,15 +54,41 @@ impl Totals {
         totals
     }
 
+    /// The totals of a ledger, and of entries that stand in none of its segments.
+    #[must_use]
+    pub fn of_ledger<'a>(rule: Rule, ledger: &Ledger, standing: impl IntoIterator<Item = &'a Entry>) -> Self {
+        let mut totals = Self {
+            whole: true,
+            ..Self::new(rule)
+        };
+        for (miner, lifetime) in ledger.lifetimes() {
+            totals.miners.insert(*miner, MinerTotals::of(lifetime));
+        }
+        for ((hour, ..), counted) in ledger.hours() {
+            totals.history.add_hour(*hour, counted);
+        }
+        for entry in ledger.entries() {
+            totals.count(&Entry::of_ledger(entry));
+            totals.entries.push(entry.clone());
+        }
+        totals.changed = true;
+        standing.into_iter().for_each(|entry| totals.add(entry));
+        totals
+    }
+
     /// Adds a claim that has ended.
     pub fn add(&mut self, entry: &Entry) {
-        self.miners.entry(entry.identity).or_default().add(entry);
-        self.history.add(entry);
+        self.count(entry);
         // An entry whose cause is a word of another version is counted, and scores nothing.
         if let Some(scored) = entry.scored() {
             self.entries.push(scored);
             self.changed = true;
         }
+    }
+
+    fn count(&mut self, entry: &Entry) {
+        self.miners.entry(entry.identity).or_default().add(entry);
+        self.history.add(entry);
     }
 
     /// Scores are by this rule from now on. Whether it looks further back than the one before, so that entries that were let go are
@@ -77,10 +105,10 @@ impl Totals {
     }
 
     /// Adds those of these entries that were let go: scores alone see them, since they are counted.
-    pub fn recall(&mut self, entries: &[Entry]) {
+    pub fn recall(&mut self, entries: impl IntoIterator<Item = zkinfer_scoring::Entry>) {
         let here: HashSet<ClaimId> = self.entries.iter().map(|entry| entry.claim).collect();
-        let gone = entries.iter().filter(|entry| !here.contains(&entry.claim));
-        self.entries.extend(gone.filter_map(Entry::scored));
+        let gone = entries.into_iter().filter(|entry| !here.contains(&entry.claim));
+        self.entries.extend(gone);
         self.scores = None;
     }
 

@@ -14,9 +14,10 @@ mod scope;
 mod store;
 mod stores;
 mod streams;
+mod usage;
 mod write;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use kube::core::NamespaceResourceScope;
@@ -26,6 +27,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use zkinfer_crds::compile_report::CompileReport;
+use zkinfer_crds::k8s::validator::LedgerEnd;
 use zkinfer_crds::k8s::{InferenceRequest, Model, Validator};
 use zkinfer_crds::{Digest, ProofSystem};
 use zkml::setup::VerifierSrs;
@@ -39,6 +41,7 @@ pub use scope::{Place, Scope};
 pub use store::StoreHealth;
 pub use stores::{Feed, Feeds, Stores, Wake, watched};
 pub use streams::{Watch, controller, follow, named, objects, owning};
+pub use usage::{Counted, Kept, Reached, Usage};
 pub use write::{Events, News, ReconcileError, is_too_large};
 
 use crate::artifacts::Artifacts;
@@ -74,10 +77,14 @@ pub struct World {
     pub artifacts: Artifacts,
     /// Whether it works.
     pub store: StoreHealth,
+    /// What each namespace takes of it.
+    pub usage: Usage,
     /// The settings that a Validator changes.
     pub in_force: Arc<InForce>,
     /// Why nothing is added to the ledger, if nothing is.
     pub ledger_held: Option<String>,
+    /// Where the ledger ended at the last look, once it has begun.
+    pub ledger_end: Mutex<Option<LedgerEnd>>,
     /// What is told of the weights that were published last.
     pub weights: Published,
     /// Queue, claims, verification.

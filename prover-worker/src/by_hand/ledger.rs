@@ -5,8 +5,8 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use zkinfer_crds::Identity;
-use zkinfer_scoring::ledger::{Head, Ledger, LedgerError};
+use zkinfer_crds::{Digest, Identity};
+use zkinfer_scoring::ledger::{Content, Head, Ledger, LedgerError, Segment};
 use zkinfer_scoring::{Entry, Rule, RuleError, Score, Scores, Zero};
 
 use crate::args::{Format, LedgerArgs, LedgerCommand, ScoringArgs};
@@ -72,6 +72,18 @@ pub(super) fn read(args: &LedgerArgs) -> Result<Result<Checked, (PathBuf, Ledger
             return Ok(Err((path.clone(), error)));
         }
     }
+    // Where all segments are there, what stands for some of them has to be true.
+    if let [folder] = args.segments.as_slice()
+        && folder.join("checkpoint").is_file()
+        && segments
+            .first()
+            .is_some_and(|first| !first.ends_with("checkpoint"))
+    {
+        let path = folder.join("checkpoint");
+        if let Err(error) = borne_out(&ledger, &segments, &files::read(&path)?)? {
+            return Ok(Err((path, error)));
+        }
+    }
     let Some(path) = args.head.clone().or(beside) else {
         return Ok(Ok(Checked { ledger, head: None }));
     };
@@ -86,7 +98,36 @@ pub(super) fn read(args: &LedgerArgs) -> Result<Result<Checked, (PathBuf, Ledger
     })
 }
 
-/// Segments by number, and the head if there is one.
+/// Whether a checkpoint says what the segments come to that it stands for, which are here with all that follow.
+fn borne_out(
+    ledger: &Ledger,
+    segments: &[PathBuf],
+    bytes: &[u8],
+) -> Result<Result<(), LedgerError>, UsageError> {
+    let segment = match Segment::decode(bytes) {
+        Ok(segment) => segment,
+        Err(error) => return Ok(Err(error)),
+    };
+    let Content::Checkpoint(checkpoint) = segment.content else {
+        return Ok(Err(LedgerError::Magic("a ledger's checkpoint")));
+    };
+    let last = usize::try_from(segment.sequence)
+        .ok()
+        .and_then(|last| segments.get(last));
+    let Some(last) = last else {
+        return Ok(Err(LedgerError::Untrue("how many segments there are")));
+    };
+    if Digest::of(&files::read(last)?) != segment.previous {
+        return Ok(Err(LedgerError::Untrue("the last of them")));
+    }
+    let many = usize::try_from(checkpoint.entries).unwrap_or(usize::MAX);
+    let entries = ledger.entries().get(..many);
+    Ok(entries
+        .ok_or(LedgerError::Untrue("how many claims have ended"))
+        .and_then(|entries| checkpoint.stands_for(entries)))
+}
+
+/// Segments by number, and the head if there is one. Where the first ones are gone the checkpoint stands for all up to its number.
 pub(super) fn in_folder(folder: &Path) -> Result<(Vec<PathBuf>, Option<PathBuf>), UsageError> {
     let bad = |e: std::io::Error| UsageError::new(format!("cannot read {}: {e}", folder.display()));
     let mut numbered = Vec::new();
@@ -97,15 +138,22 @@ pub(super) fn in_folder(folder: &Path) -> Result<(Vec<PathBuf>, Option<PathBuf>)
             .and_then(|name| name.to_str()?.parse::<u64>().ok());
         numbered.extend(number.map(|number| (number, path)));
     }
-    if numbered.is_empty() {
+    numbered.sort();
+    let (checkpoint, mut segments) = (folder.join("checkpoint"), Vec::new());
+    let whole = numbered.first().is_some_and(|(first, _)| *first == 0);
+    if !whole && checkpoint.is_file() {
+        // What is no checkpoint is told of with its file, when it is read in its turn.
+        let last = Segment::decode(&files::read(&checkpoint)?).map(|segment| segment.sequence);
+        numbered.retain(|(number, _)| last.as_ref().is_ok_and(|last| number > last));
+        segments.push(checkpoint);
+    } else if numbered.is_empty() {
         return Err(UsageError::new(format!(
             "{} has no segment: a file whose name is a number",
             folder.display()
         )));
     }
-    numbered.sort();
     let head = folder.join("head");
-    let segments = numbered.into_iter().map(|(_, path)| path).collect();
+    segments.extend(numbered.into_iter().map(|(_, path)| path));
     Ok((segments, head.is_file().then_some(head)))
 }
 
@@ -294,8 +342,10 @@ fn steps(scores: &Scores, score: &Score) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use ed25519_dalek::SigningKey;
-    use zkinfer_scoring::ledger::{Chain, Content, RuleRecord};
+    use zkinfer_scoring::ledger::{Chain, RuleRecord, compact};
     use zkinfer_scoring::{Constants, RuleName};
 
     use super::*;
@@ -317,6 +367,72 @@ mod tests {
         let names: Vec<_> = segments.iter().filter_map(|p| p.file_name()?.to_str()).collect();
         assert_eq!(names, ["00000000000000000009", "00000000000000000010"]);
         assert_eq!(head, Some(folder.path().join("head")));
+    }
+
+    #[test]
+    fn where_the_first_segments_are_gone_a_folder_is_read_from_its_checkpoint() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = SigningKey::from_bytes(&[1; 32]);
+        let mut chain = Chain::new(Identity::new(key.verifying_key().to_bytes()));
+        let mut ledger = Ledger::default();
+        for number in 0..4u64 {
+            let (bytes, next) = chain.append(Content::Entries(Vec::new()), &key).unwrap();
+            std::fs::write(folder.path().join(format!("{number:020}")), &bytes).unwrap();
+            chain = next;
+            ledger.add(&bytes, None).unwrap();
+            if number == 2 {
+                let checkpoint = compact(&ledger, 0, &BTreeSet::new(), 0, &key).unwrap();
+                std::fs::write(folder.path().join("checkpoint"), checkpoint).unwrap();
+            }
+        }
+        std::fs::write(
+            folder.path().join("head"),
+            chain.head(1).unwrap().sign(&key).unwrap(),
+        )
+        .unwrap();
+        let args = || LedgerArgs {
+            segments: vec![folder.path().to_owned()],
+            head: None,
+            validator: None,
+        };
+        let holds = || {
+            let read = read(&args()).unwrap();
+            read.is_ok_and(|checked| checked.head.is_some() && checked.ledger.chain() == Ok(chain))
+        };
+        assert_eq!(
+            in_folder(folder.path()).unwrap().0.len(),
+            4,
+            "whole: the checkpoint says nothing more"
+        );
+        assert!(holds());
+        // One that stands for other segments is not true.
+        let good = std::fs::read(folder.path().join("checkpoint")).unwrap();
+        let (other, _) = Chain::new(chain.validator)
+            .append(Content::Rotation(chain.validator), &key)
+            .unwrap();
+        let mut others = Ledger::default();
+        others.add(&other, None).unwrap();
+        let lie = compact(&others, 0, &BTreeSet::new(), 0, &key).unwrap();
+        std::fs::write(folder.path().join("checkpoint"), lie).unwrap();
+        let wrong = read(&args()).unwrap().err().unwrap();
+        assert_eq!(
+            wrong,
+            (
+                folder.path().join("checkpoint"),
+                LedgerError::Untrue("the last of them")
+            )
+        );
+        std::fs::write(folder.path().join("checkpoint"), good).unwrap();
+        std::fs::remove_file(folder.path().join(format!("{:020}", 0))).unwrap();
+        assert_eq!(
+            in_folder(folder.path()).unwrap().0.len(),
+            2,
+            "the checkpoint and what follows it"
+        );
+        assert!(holds());
+        std::fs::write(folder.path().join("checkpoint"), b"zkinfer").unwrap();
+        let wrong = read(&args()).unwrap().err().unwrap();
+        assert_eq!(wrong.0, folder.path().join("checkpoint"));
     }
 
     #[test]

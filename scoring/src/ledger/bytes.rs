@@ -107,6 +107,9 @@ pub enum LedgerError {
         /// What there is.
         here: String,
     },
+    /// A checkpoint says something else than the segments that it stands for.
+    #[error("the checkpoint is not what the segments come to that it stands for: {0} is otherwise")]
+    Untrue(&'static str),
     /// A number has no place in its bytes.
     #[error("{0} is too long to be written")]
     Long(&'static str),

@@ -10,6 +10,7 @@ use zkinfer_crds::{ClaimId, Digest, Identity};
 use super::bytes::LedgerError;
 use super::head::Head;
 use super::hours::Hours;
+use super::lifetime::Lifetimes;
 use super::rule::RuleRecord;
 use super::segment::{Content, Segment};
 use crate::entry::Entry;
@@ -49,7 +50,7 @@ impl Chain {
             Content::Rotation(next) => (0, *next),
             Content::Rule(_) => (0, self.validator),
             // It stands for what is there, and adds nothing.
-            Content::Checkpoint { .. } => return Err(LedgerError::Checkpoint(self.next)),
+            Content::Checkpoint(_) => return Err(LedgerError::Checkpoint(self.next)),
         };
         let segment = Segment {
             validator: self.validator,
@@ -85,7 +86,10 @@ impl Chain {
 pub struct Ledger {
     chain: Option<Chain>,
     entries: Vec<Entry>,
+    /// From this hour on all entries are here.
+    whole_from: u64,
     hours: Hours,
+    lifetimes: Lifetimes,
     rules: Vec<RuleRecord>,
     claims: HashSet<ClaimId>,
 }
@@ -140,33 +144,33 @@ impl Ledger {
             last: Digest::of(bytes),
             ..chain
         };
-        let (entries, hours, rule) = match segment.content {
+        let mut counted = None;
+        let (entries, rule) = match segment.content {
             Content::Entries(entries) => {
                 new.entries = new.entries.saturating_add(entries.len() as u64);
-                (entries, Hours::new(), None)
+                (entries, None)
             }
             Content::Rotation(validator) => {
                 new.validator = validator;
-                (Vec::new(), Hours::new(), None)
+                (Vec::new(), None)
             }
-            Content::Rule(rule) => (Vec::new(), Hours::new(), Some(rule)),
-            Content::Checkpoint { .. } if self.chain.is_some() => {
+            Content::Rule(rule) => (Vec::new(), Some(rule)),
+            Content::Checkpoint(_) if self.chain.is_some() => {
                 return Err(LedgerError::Checkpoint(sequence));
             }
-            Content::Checkpoint {
-                kept,
-                hours,
-                entries,
-                rule,
-            } => {
+            Content::Checkpoint(of) => {
                 // What follows names the last of those that it stands for.
-                (new.last, new.entries) = (segment.previous, entries);
-                (kept, hours, rule)
+                (new.last, new.entries) = (segment.previous, of.entries);
+                counted = Some((of.from, of.hours, of.lifetimes));
+                (of.kept, of.rule)
             }
         };
         self.once(&entries, sequence)?;
         self.entries.extend(entries);
-        self.hours.extend(hours);
+        // It is the first, before which there is nothing.
+        if let Some(counted) = counted {
+            (self.whole_from, self.hours, self.lifetimes) = counted;
+        }
         self.rules.extend(rule);
         self.chain = Some(new);
         Ok(())
@@ -177,7 +181,7 @@ impl Ledger {
         let validator = expected.unwrap_or(segment.validator);
         let chain = Chain::new(validator);
         Ok(match segment.content {
-            Content::Checkpoint { .. } => Chain {
+            Content::Checkpoint(_) => Chain {
                 next: segment.sequence,
                 last: segment.previous,
                 ..chain
@@ -249,10 +253,28 @@ impl Ledger {
         &self.entries
     }
 
+    /// The entries, where nothing else of it is needed.
+    #[must_use]
+    pub fn into_entries(self) -> Vec<Entry> {
+        self.entries
+    }
+
     /// What a checkpoint keeps of the entries that are not here any more, by hour since 1970, miner and model.
     #[must_use]
     pub const fn hours(&self) -> &Hours {
         &self.hours
+    }
+
+    /// What a checkpoint keeps of each miner of the entries that are not here any more.
+    #[must_use]
+    pub const fn lifetimes(&self) -> &Lifetimes {
+        &self.lifetimes
+    }
+
+    /// The hour since 1970 from which on all entries are here; 0 where none is missing.
+    #[must_use]
+    pub const fn whole_from(&self) -> u64 {
+        self.whole_from
     }
 
     /// The rules that it names, in the order of the segments; of what a checkpoint stands for the last.

@@ -7,18 +7,18 @@ use std::collections::BTreeMap;
 use zkinfer_crds::{Digest, Identity};
 
 use super::bytes::{LedgerError, Reader, put_count};
+use super::ranges::{Histogram, LAST, range};
 use crate::cause::Cause;
 use crate::entry::Entry;
 use crate::rules::BUCKET_MILLIS;
-
-/// How many values have how many bits: 0, 1, 2 to 3, 4 to 7, …
-pub type Histogram = BTreeMap<u8, u64>;
 
 /// One hour of one miner and one model.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Hour {
     /// Claims whose proof was verified.
     pub verified: u64,
+    /// Those of them of a request's first slice: as many requests.
+    pub requests: u64,
     /// Predicted microseconds of their slices.
     pub work: u64,
     /// The others, by the code of their cause.
@@ -32,28 +32,27 @@ pub struct Hour {
 /// Hours by when they were (hours since 1970), miner and model.
 pub(crate) type Hours = BTreeMap<(u64, Identity, Option<Digest>), Hour>;
 
-/// Hour, miner, flag, verified, work and three empty lists.
-const LEAST: usize = 8 + 32 + 1 + 8 + 8 + 3 * 4;
+/// Hour, miner, flag, verified, requests, work and three empty lists.
+const LEAST: usize = 8 + 32 + 1 + 8 + 8 + 8 + 3 * 4;
 
-fn bits(value: u64) -> u8 {
-    (64 - value.leading_zeros()) as u8
+/// One more of those under a key.
+pub(super) fn one_more(counts: &mut BTreeMap<u8, u64>, key: u8) {
+    let count = counts.entry(key).or_default();
+    *count = count.saturating_add(1);
 }
 
 pub(super) fn add(hours: &mut Hours, entry: &Entry) {
     let of = (entry.at / BUCKET_MILLIS, entry.miner, entry.model);
     let hour = hours.entry(of).or_default();
-    let one_more = |of: &mut BTreeMap<u8, u64>, key: u8| {
-        let count = of.entry(key).or_default();
-        *count = count.saturating_add(1);
-    };
     match entry.end.cause() {
         Some(cause) => one_more(&mut hour.causes, cause.code()),
         None => {
             hour.verified = hour.verified.saturating_add(1);
+            hour.requests = hour.requests.saturating_add((entry.slice.0 == 0).into());
             hour.work = hour.work.saturating_add(entry.work);
-            one_more(&mut hour.micros, bits(entry.micros));
+            one_more(&mut hour.micros, range(entry.micros));
             if let Some(bytes) = entry.bytes {
-                one_more(&mut hour.bytes, bits(bytes));
+                one_more(&mut hour.bytes, range(bytes));
             }
         }
     }
@@ -64,6 +63,7 @@ pub(super) fn put_hours(out: &mut Vec<u8>, hours: &Hours) -> Result<(), LedgerEr
     for ((at, miner, model), hour) in hours {
         let Hour {
             verified,
+            requests,
             work,
             causes,
             micros,
@@ -76,19 +76,25 @@ pub(super) fn put_hours(out: &mut Vec<u8>, hours: &Hours) -> Result<(), LedgerEr
             out.extend(model.as_bytes());
         }
         out.extend(verified.to_be_bytes());
+        out.extend(requests.to_be_bytes());
         out.extend(work.to_be_bytes());
         for counts in [causes, micros, bytes] {
-            put_count(out, counts.len(), "counts")?;
-            for (key, count) in counts {
-                out.push(*key);
-                out.extend(count.to_be_bytes());
-            }
+            put_counts(out, counts)?;
         }
     }
     Ok(())
 }
 
-fn read_counts(
+pub(super) fn put_counts(out: &mut Vec<u8>, counts: &BTreeMap<u8, u64>) -> Result<(), LedgerError> {
+    put_count(out, counts.len(), "counts")?;
+    for (key, count) in counts {
+        out.push(*key);
+        out.extend(count.to_be_bytes());
+    }
+    Ok(())
+}
+
+pub(super) fn read_counts(
     from: &mut Reader<'_>,
     what: &'static str,
     known: impl Fn(u8) -> bool,
@@ -126,10 +132,11 @@ pub(super) fn read_hours(from: &mut Reader<'_>) -> Result<Hours, LedgerError> {
         };
         let hour = Hour {
             verified: from.u64("verified claims")?,
+            requests: from.u64("requests")?,
             work: from.u64("work")?,
             causes: read_counts(from, "causes", |code| Cause::of_code(code).is_some())?,
-            micros: read_counts(from, "times", |bits| bits <= 64)?,
-            bytes: read_counts(from, "sizes", |bits| bits <= 64)?,
+            micros: read_counts(from, "times", |range| range <= LAST)?,
+            bytes: read_counts(from, "sizes", |range| range <= LAST)?,
         };
         hours.insert((at, miner, model), hour);
     }

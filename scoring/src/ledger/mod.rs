@@ -3,7 +3,8 @@
 //! ```text
 //! segment = "zkinfer/ledger\0\1"  validator  sequence  previous  content  signature
 //! content = 1 texts words entries            entries of ended claims
-//!         | 2 texts words entries hours rule what stands for all segments up to this sequence; `previous` is the last's digest
+//!         | 2 texts words entries from hours miners count rule
+//!                                            what stands for all segments up to this sequence; `previous` is the last's digest
 //!         | 3 validator                      who signs from here on
 //!         | 4 rule                           by which rule scores are from a time on, with its constants
 //! head    = "zkinfer/ledger-head\0\1"  validator  sequence  digest  entries  at  signature
@@ -22,6 +23,8 @@ mod compact;
 mod entries;
 mod head;
 mod hours;
+mod lifetime;
+mod ranges;
 mod rule;
 mod segment;
 
@@ -30,9 +33,11 @@ mod tests;
 
 pub use bytes::LedgerError;
 pub use chain::{Chain, Ledger};
-pub use compact::compact;
+pub use compact::{Checkpoint, compact, whole_from};
 pub use head::Head;
-pub use hours::{Histogram, Hour};
+pub use hours::Hour;
+pub use lifetime::{LATEST, Latest, Lifetime};
+pub use ranges::{Histogram, at_most, range};
 pub use rule::RuleRecord;
 pub use segment::{Content, Segment};
 

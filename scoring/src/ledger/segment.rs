@@ -4,8 +4,8 @@ use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use zkinfer_crds::{Digest, Identity};
 
 use super::bytes::{LedgerError, Reader};
+use super::compact::Checkpoint;
 use super::entries::{put_entries, read_entries};
-use super::hours::{Hours, put_hours, read_hours};
 use super::rule::{RuleRecord, put_rule, read_rule};
 use super::{MAX_BYTES, MAX_ENTRIES};
 use crate::entry::Entry;
@@ -19,16 +19,7 @@ pub enum Content {
     /// Claims that have ended.
     Entries(Vec<Entry>),
     /// What stands for all segments up to this one's sequence.
-    Checkpoint {
-        /// Entries that scores may still need.
-        kept: Vec<Entry>,
-        /// What the others come to.
-        hours: Hours,
-        /// How many entries all those segments had.
-        entries: u64,
-        /// The last rule that they have named.
-        rule: Option<RuleRecord>,
-    },
+    Checkpoint(Checkpoint),
     /// Who signs from here on.
     Rotation(Identity),
     /// By which rule scores are from a time on.
@@ -63,20 +54,9 @@ impl Segment {
                 }
                 put_entries(&mut out, entries)?;
             }
-            Content::Checkpoint {
-                kept,
-                hours,
-                entries,
-                rule,
-            } => {
+            Content::Checkpoint(checkpoint) => {
                 out.push(2);
-                put_entries(&mut out, kept)?;
-                put_hours(&mut out, hours)?;
-                out.extend(entries.to_be_bytes());
-                out.push(rule.is_some().into());
-                if let Some(rule) = rule {
-                    put_rule(&mut out, rule)?;
-                }
+                checkpoint.put(&mut out)?;
             }
             Content::Rotation(next) => {
                 out.push(3);
@@ -135,21 +115,7 @@ impl Segment {
         let previous = Digest::new(from.array("a digest")?);
         let content = match from.u8("a kind of content")? {
             1 => Content::Entries(read_entries(&mut from, MAX_ENTRIES)?),
-            2 => Content::Checkpoint {
-                kept: read_entries(&mut from, MAX_BYTES)?,
-                hours: read_hours(&mut from)?,
-                entries: from.u64("a count of entries")?,
-                rule: match from.u8("a flag")? {
-                    0 => None,
-                    1 => Some(read_rule(&mut from)?),
-                    other => {
-                        return Err(LedgerError::Unknown {
-                            what: "a flag",
-                            got: other.into(),
-                        });
-                    }
-                },
-            },
+            2 => Content::Checkpoint(Checkpoint::read(&mut from)?),
             3 => Content::Rotation(Identity::new(from.array("a validator")?)),
             4 => Content::Rule(read_rule(&mut from)?),
             other => {

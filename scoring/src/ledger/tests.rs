@@ -1,10 +1,11 @@
 //! What a ledger's bytes hold, and that nobody changes them unseen.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
 use proptest::prelude::*;
-use zkinfer_crds::{Digest, Identity};
+use zkinfer_crds::{ClaimId, Digest, Identity};
 
 use super::*;
 use crate::tests::{HOUR, NOW, ended, miner, ours, proof};
@@ -199,6 +200,12 @@ fn a_key_is_followed_by_the_one_that_it_names() {
     assert!(read(&segments).is_err());
 }
 
+/// The checkpoint of a ledger for the scores of a time.
+fn compacted(ledger: &Ledger, at: u64) -> Vec<u8> {
+    let from = whole_from(ours().constants(), at);
+    compact(ledger, from, &BTreeSet::new(), at, &key(1)).unwrap()
+}
+
 #[test]
 fn compacted_it_scores_the_same_and_goes_on() {
     let old = |n: u64, hours: u64| Entry {
@@ -211,7 +218,7 @@ fn compacted_it_scores_the_same_and_goes_on() {
         .collect();
     let (segments, chain) = written(&entries.chunks(10).map(<[Entry]>::to_vec).collect::<Vec<_>>());
     let whole = read(&segments).unwrap();
-    let checkpoint = compact(&whole, ours().constants(), NOW, &key(1)).unwrap();
+    let checkpoint = compacted(&whole, NOW);
     let mut short = read(std::slice::from_ref(&checkpoint)).unwrap();
     assert_eq!(short.chain(), Ok(chain));
     assert_eq!(short.ends_at(&chain.head(0).unwrap()), Ok(()));
@@ -221,8 +228,18 @@ fn compacted_it_scores_the_same_and_goes_on() {
     }
     assert_eq!((short.entries().len(), short.hours().len()), (26, 35));
     let hour = &short.hours()[&((NOW - 30 * HOUR) / BUCKET_MILLIS, miner(1), full(0).model)];
-    assert_eq!((hour.verified, hour.work), (1, 100_000));
-    assert_eq!((hour.micros[&17], hour.bytes[&11]), (1, 1));
+    assert_eq!(
+        (hour.verified, hour.requests, hour.work),
+        (1, u64::from(full(30).slice.0 == 0), 100_000)
+    );
+    let bytes = full(30).bytes.unwrap();
+    assert_eq!(
+        (hour.micros[&range(full(30).micros)], hour.bytes[&range(bytes)]),
+        (1, 1)
+    );
+    let miner = &short.lifetimes()[&miner(1)];
+    assert_eq!((miner.verified, miner.latest.micros().count()), (35, 35));
+    assert_eq!(short.whole_from(), NOW / BUCKET_MILLIS - 24);
     // The next segment follows either.
     let (next, _) = chain.append(Content::Entries(vec![full(99)]), &key(1)).unwrap();
     short.add(&next, None).unwrap();
@@ -234,8 +251,96 @@ fn compacted_it_scores_the_same_and_goes_on() {
         Err(LedgerError::Sequence { .. })
     ));
     // Counts are forgotten after 90 days.
-    let late = compact(&short, ours().constants(), NOW + 91 * 24 * HOUR, &key(1)).unwrap();
+    let late = compacted(&short, NOW + 91 * 24 * HOUR);
     assert_eq!(read(&[late]).unwrap().hours().len(), 0);
+}
+
+#[test]
+fn compacted_bit_by_bit_it_is_what_it_is_compacted_at_once() {
+    let entries: Vec<Entry> = (0..80)
+        .map(|n| Entry {
+            at: NOW + n * HOUR,
+            ..match n % 3 {
+                0 => ended(n, 2, Cause::LeaseExpired),
+                _ => full(n),
+            }
+        })
+        .collect();
+    let (segments, _) = written(&entries.chunks(10).map(<[Entry]>::to_vec).collect::<Vec<_>>());
+    let at = NOW + 80 * HOUR;
+    let once = compacted(&read(&segments).unwrap(), at);
+    let mut steps = Ledger::default();
+    for (n, segment) in segments.iter().enumerate() {
+        steps.add(segment, None).unwrap();
+        let checkpoint = compacted(&steps, NOW + (n as u64 + 1) * 10 * HOUR);
+        steps = read(&[checkpoint]).unwrap();
+    }
+    let at_last = compacted(&steps, at);
+    assert!(once == at_last, "in whatever steps, to the byte");
+    let mut changed = once.clone();
+    for at in 0..once.len() {
+        changed[at] ^= 1;
+        assert!(read(std::slice::from_ref(&changed)).is_err(), "byte {at}");
+        changed[at] ^= 1;
+    }
+}
+
+#[test]
+fn a_checkpoint_is_held_against_the_segments_that_it_stands_for() {
+    let entries: Vec<Entry> = (0..40)
+        .map(|n| Entry {
+            at: NOW - n * HOUR,
+            ..full(n)
+        })
+        .collect();
+    let (segments, _) = written(&entries.chunks(10).map(<[Entry]>::to_vec).collect::<Vec<_>>());
+    let bytes = compacted(&read(&segments).unwrap(), NOW);
+    let Content::Checkpoint(true_one) = Segment::decode(&bytes).unwrap().content else {
+        panic!()
+    };
+    assert_eq!(true_one.stands_for(&entries), Ok(()));
+    let lies = |change: &dyn Fn(&mut Checkpoint)| {
+        let mut lie = true_one.clone();
+        change(&mut lie);
+        lie.stands_for(&entries).unwrap_err().to_string()
+    };
+    for (lie, what) in [
+        (lies(&|of| of.entries += 1), "how many claims have ended"),
+        (lies(&|of| drop(of.kept.pop())), "which claims bear on scores"),
+        (lies(&|of| of.kept[3].micros = 1), "which claims bear on scores"),
+        (lies(&|of| of.from -= 1), "which claims bear on scores"),
+        (
+            lies(&|of| of.lifetimes.values_mut().for_each(|one| one.work += 1)),
+            "what a miner has done",
+        ),
+        (
+            lies(&|of| of.hours.values_mut().for_each(|hour| hour.requests += 1)),
+            "what ended in an hour",
+        ),
+    ] {
+        assert!(lie.contains(what), "{what}: {lie}");
+    }
+}
+
+#[test]
+fn a_claim_that_is_asked_for_stays_whole_however_old_and_is_counted_when_it_is_not() {
+    let old = |n: u64| Entry {
+        at: NOW - 60 * HOUR,
+        ..full(n)
+    };
+    let (segments, _) = written(&[vec![old(1), old(2)], vec![full(3)]]);
+    let whole = read(&segments).unwrap();
+    let (from, standing) = (
+        whole_from(ours().constants(), NOW),
+        BTreeSet::from([old(1).claim]),
+    );
+    let short = read(&[compact(&whole, from, &standing, NOW, &key(1)).unwrap()]).unwrap();
+    let claims = |ledger: &Ledger| ledger.entries().iter().map(|e| e.claim).collect::<Vec<ClaimId>>();
+    assert_eq!(claims(&short), [old(1).claim, full(3).claim]);
+    assert_eq!(short.lifetimes()[&miner(1)].verified, 1);
+    let shorter = read(&[compacted(&short, NOW)]).unwrap();
+    assert_eq!(claims(&shorter), [full(3).claim]);
+    assert_eq!(shorter.lifetimes()[&miner(1)].verified, 2);
 }
 
 #[test]
@@ -246,7 +351,7 @@ fn a_checkpoint_keeps_the_lies_that_still_bar_a_miner() {
     };
     let (segments, _) = written(&[vec![lie, proof(2, 1)]]);
     let whole = read(&segments).unwrap();
-    let short = read(&[compact(&whole, ours().constants(), NOW, &key(1)).unwrap()]).unwrap();
+    let short = read(&[compacted(&whole, NOW)]).unwrap();
     let of = |ledger: &Ledger| Scores::of(&ours(), ledger.entries(), NOW).miners[&miner(1)].zero;
     assert!(of(&whole).is_some());
     assert_eq!(of(&whole), of(&short));
@@ -352,7 +457,7 @@ fn a_rule_holds_from_its_time_on_and_is_found_with_its_constants() {
 fn a_checkpoint_keeps_the_last_rule() {
     let (segments, chain) = ruled();
     let whole = read(&segments).unwrap();
-    let checkpoint = compact(&whole, ours().constants(), NOW, &key(1)).unwrap();
+    let checkpoint = compacted(&whole, NOW);
     let short = read(&[checkpoint]).unwrap();
     assert_eq!(short.chain(), Ok(chain));
     assert_eq!(short.rules(), [stated(NOW, 2)]);

@@ -35,7 +35,7 @@ affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { no
 tolerations: [{ key: x, operator: Exists }]
 imagePullSecrets: [{ name: registry }]
 srs: /srs
-validator: { spec: { maxErrorMillionths: 20000, compiler: { memory: 2Gi }, retention: { storeBytes: 10Gi }, limits: { requestsInFlight: 100, uploadBytes: 32Mi },
+validator: { spec: { maxErrorMillionths: 20000, compiler: { memory: 2Gi }, retention: { storeBytes: 10Gi, ledgerDays: 365 }, quotas: { receiptBytes: 1Gi, namespaces: [{ namespace: a, uploadBytes: 2Gi }] }, limits: { requestsInFlight: 100, uploadBytes: 32Mi },
   scoring: { rule: DeliveredWork, coldStart: 5, owners: [{ name: acme, namespaces: [a, b] }] } } }
 extraEnv: [{ name: A, valueFrom: { secretKeyRef: { name: s, key: k } } }]
 extraVolumes: [{ name: v, configMap: { name: c } }]

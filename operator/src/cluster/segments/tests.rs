@@ -1,7 +1,9 @@
 //! What is in the ledger, whenever the operator ends, and whoever signs.
 
+use zkinfer_crds::encode;
 use zkinfer_crds::{ClaimId, Digest, RequestUid, SliceIndex};
 use zkinfer_scoring::RuleName;
+use zkinfer_scoring::ledger::Head;
 use zkinfer_weights::assign::Registry;
 use zkinfer_weights::file::{Subnet, WeightsFile};
 use zkinfer_weights::vector::OwnerShare;
@@ -44,6 +46,14 @@ async fn read(artifacts: &Artifacts) -> Ledger {
             .unwrap();
     }
     ledger
+}
+
+/// It stands by itself.
+async fn stand(artifacts: &Artifacts, entry: &Entry) {
+    artifacts
+        .create_ledger_entry(entry.claim, encode(entry))
+        .await
+        .unwrap();
 }
 
 async fn written(artifacts: &Artifacts) {
@@ -123,7 +133,7 @@ async fn weights_are_of_the_segments_that_they_name_and_what_waits_is_written_be
 async fn a_ledger_that_is_held_makes_no_weights() {
     let artifacts = Artifacts::memory();
     written(&artifacts).await;
-    let held = Segments::open_or_hold(&artifacts, key(2), &[]).await.unwrap();
+    let held = Segments::open_or_hold(&artifacts, key(2)).await.unwrap().segments;
     assert!(matches!(weighed(&held).await, Err(WeighError::Held(why)) if why.contains("restore that key")));
 }
 
@@ -144,7 +154,10 @@ async fn a_ledger_whose_end_is_missing_is_not_gone_on_with() {
     let head = whole.ledger_head().await.unwrap().unwrap();
     cut.put_ledger_head(head.to_vec()).await.unwrap();
     let opened = Segments::open(&cut, key(1), &[]).await;
-    assert!(matches!(opened.err(), Some(SegmentsError::Cut { head: 1 })));
+    assert!(matches!(
+        opened.err(),
+        Some(SegmentsError::Signed(SignedError::Cut { head: 1 }))
+    ));
 }
 
 #[tokio::test]
@@ -226,6 +239,7 @@ fn turning(old: u8, new: u8) -> Keys {
     Keys {
         key: key(old),
         next: Some(key(new)),
+        past: None,
     }
 }
 
@@ -276,18 +290,27 @@ async fn nothing_is_added_by_a_key_that_nobody_has_named_and_nothing_is_lost_mea
     let artifacts = Artifacts::memory();
     written(&artifacts).await;
     let before = artifacts.segments().await.unwrap();
-    let held = Segments::open_or_hold(&artifacts, key(9), &[]).await.unwrap();
+    let opened = Segments::open_or_hold(&artifacts, key(9)).await.unwrap();
+    assert_eq!(
+        opened.ledger.entries().len(),
+        3,
+        "what is known of miners stays known"
+    );
+    let held = opened.segments;
     assert!(held.held().is_some_and(|why| why.contains("restore that key")));
     held.add(&entry(4));
     held.score_by(&Rule::default(), 0);
     held.write().await.unwrap();
     assert_eq!(artifacts.segments().await.unwrap(), before);
     // Its entry stands by itself, so whoever has the right key finds it.
-    let all = [1, 2, 3, 4].map(entry);
-    let back = Segments::open_or_hold(&artifacts, turning(1, 9), &all)
+    stand(&artifacts, &entry(4)).await;
+    let back = Segments::open_or_hold(&artifacts, turning(1, 9))
         .await
-        .unwrap();
+        .unwrap()
+        .segments;
     assert_eq!(back.held(), None);
     back.write().await.unwrap();
     assert_eq!(read(&artifacts).await.entries().len(), 4);
 }
+
+mod checkpoints;

@@ -3,7 +3,6 @@
 //! Invariant: whatever is signed follows from the segments that the file names, read again from the store: whoever has them computes
 //! the same.
 
-use bytes::Bytes;
 use ed25519_dalek::SigningKey;
 use zkinfer_scoring::ledger::Ledger;
 use zkinfer_scoring::{Rule, Scores};
@@ -57,15 +56,14 @@ impl Segments {
             return Err(WeighError::Held(held.clone()));
         }
         self.write().await?;
-        let mut segments = Vec::new();
-        let store = |error| WeighError::Ledger(SegmentsError::Artifacts(error));
-        for sequence in self.artifacts.segments().await.map_err(store)? {
-            segments.push((sequence, self.artifacts.segment(sequence).await.map_err(store)?));
-        }
-        let (key, rule) = (lock(&self.keys).key.clone(), rule.clone());
+        let (keys, rule) = (lock(&self.keys).clone(), rule.clone());
+        let ledger = {
+            let _reading = self.reading.read().await;
+            keys.read(&self.artifacts).await?.ledger
+        };
         // Of a long ledger this takes seconds, in which others go on.
         let weighing =
-            tokio::task::spawn_blocking(move || weighed(&segments, &key, &rule, &registry, subnet));
+            tokio::task::spawn_blocking(move || weighed(&ledger, &keys.key, &rule, &registry, subnet));
         weighing
             .await
             .map_err(|error| WeighError::Broken(error.to_string()))?
@@ -73,20 +71,12 @@ impl Segments {
 }
 
 fn weighed(
-    segments: &[(u64, Bytes)],
+    ledger: &Ledger,
     key: &SigningKey,
     rule: &Rule,
     registry: &Registry,
     subnet: Subnet,
 ) -> Result<Weighed, WeighError> {
-    let mut ledger = Ledger::default();
-    for (sequence, bytes) in segments {
-        let broken = |error| SegmentsError::Broken {
-            sequence: *sequence,
-            error,
-        };
-        ledger.add(bytes, None).map_err(broken)?;
-    }
     let at = unix_millis();
     let head = ledger.chain().ok().and_then(|chain| chain.head(at));
     // What names the rule is a segment too.

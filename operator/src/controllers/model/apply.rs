@@ -8,8 +8,8 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, PostParams};
 use kube::runtime::controller::Action as Requeue;
-use zkinfer_crds::k8s::Model;
 use zkinfer_crds::k8s::model::condition;
+use zkinfer_crds::k8s::{Model, ModelStatus, Truth, find_condition};
 use zkinfer_crds::{Digest, encode};
 
 use super::changed;
@@ -18,12 +18,13 @@ use super::news::{news, progress_only};
 use super::observed::{CompileState, Observed, SourceState};
 use super::plan::{Action, Plan, plan};
 use super::records::Models;
+use super::slo::{self, Answered, Objectives};
 use crate::artifacts::{ArtifactError, CompiledName};
 use crate::clock::now;
 use crate::dispatch::CompileToken;
 use crate::fleet::{JobView, Refusal};
 use crate::specs::{CompileJob, compile_job, compile_secret};
-use crate::world::ReconcileError;
+use crate::world::{Part, ReconcileError};
 
 /// What is not there yet is looked for again after this.
 const AGAIN: Duration = Duration::from_secs(3);
@@ -68,6 +69,7 @@ pub async fn reconcile(object: Arc<Model>, ctx: Arc<Models>) -> Result<Requeue, 
         bad_consent: ctx.world.consent_of(&object).problem(),
         unseen: ctx.world.unseen(&ctx.world.consent_of(&object)),
         changed: gathered.changed,
+        objectives: objectives(&ctx, &object, &old),
     };
     let mut observed = observed;
     let waiting = !matches!(observed.source, SourceState::Found(_)) || observed.calibration.is_err();
@@ -95,8 +97,14 @@ pub async fn reconcile(object: Arc<Model>, ctx: Arc<Models>) -> Result<Requeue, 
         CompileState::Done(_) if changed::has_config_maps(&object) => Some(changed::EVERY),
         CompileState::Done(_) | CompileState::Crashed(_) => None,
     };
+    let again = match object.spec.slo {
+        Some(_) => Some(again.map_or(slo::EVERY, |again| again.min(slo::EVERY))),
+        None => again,
+    };
     let Plan { status, failed, .. } = planned;
     ctx.records().entry(uid.clone()).or_default().failed = failed;
+    let met = find_condition(&status.conditions, condition::SLO_MET).and_then(Truth::of);
+    ctx.world.metrics.slo(&model_of(&object), met);
     let progress_only = progress_only(&old, &status);
     let since = written.map_or(Duration::MAX, |(_, at)| at.elapsed());
     let pace = ctx.world.pace.compiler;
@@ -113,6 +121,33 @@ pub async fn reconcile(object: Arc<Model>, ctx: Arc<Models>) -> Result<Requeue, 
         }
     }
     Ok(again.map_or_else(Requeue::await_change, Requeue::requeue))
+}
+
+/// How its requests of the window were answered.
+fn objectives(ctx: &Models, object: &Model, old: &ModelStatus) -> Objectives {
+    let Some(slo) = &object.spec.slo else {
+        return Objectives::None;
+    };
+    if !ctx.world.ready.is(Part::InferenceRequest) {
+        return Objectives::Unseen;
+    }
+    let (namespace, name) = model_of(object);
+    let now = now().0.as_second();
+    let requests = ctx.world.stores.requests.state();
+    let own = requests
+        .iter()
+        .filter(|r| r.spec.model_ref.name == name && r.model_namespace() == namespace);
+    let window: Vec<Answered> = own
+        .filter_map(|request| Answered::of(request, now, slo.window_hours))
+        .collect();
+    let before = find_condition(&old.conditions, condition::SLO_MET);
+    let missed = before.filter(|c| Truth::of(c) == Some(Truth::False));
+    Objectives::Told(slo::judge(slo, &window, missed.map(|c| c.reason.as_str())))
+}
+
+/// Its namespace and its name.
+pub(super) fn model_of(object: &Model) -> (String, String) {
+    (object.namespace().unwrap_or_default(), object.name_any())
 }
 
 /// Looks, and keeps what was found.
@@ -177,6 +212,7 @@ async fn without_store(ctx: &Models, object: &Model, error: &ArtifactError) -> R
         bad_consent: ctx.world.consent_of(object).problem(),
         unseen: ctx.world.unseen(&ctx.world.consent_of(object)),
         changed: None,
+        objectives: Objectives::Unseen,
     };
     let status = plan(&observed, &now()).status;
     if status != old && ctx.world.write_status(object, &status).await? {

@@ -41,6 +41,7 @@ impl Controller for Models {
         let (namespace, name) = (model.namespace(), model.name_any());
         let uid = model.uid().unwrap_or_default();
         self.records().remove(&uid);
+        self.world.metrics.slo(&apply::model_of(model), None);
         self.world
             .wake_requests(|r| Some(r.model_namespace()) == namespace && r.spec.model_ref.name == name);
         let world = Arc::clone(&self.world);

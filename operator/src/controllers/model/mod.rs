@@ -9,6 +9,7 @@ mod news;
 mod observed;
 mod plan;
 mod records;
+mod slo;
 mod status;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What of a status is new, and worth an event.
 
 use kube::runtime::events::EventType;
-use zkinfer_crds::k8s::model::condition;
+use zkinfer_crds::k8s::model::{condition, reason};
 use zkinfer_crds::k8s::{ModelStatus, Truth, find_condition, holds, same_conditions};
 
 use crate::world::News;
@@ -36,7 +36,12 @@ pub(super) fn news(old: &ModelStatus, new: &ModelStatus) -> Vec<News> {
         .filter_map(|type_| of(new, type_).filter(|now| Some(now) != of(old, type_).as_ref()))
         .map(|(reason, problem)| (EventType::Warning, reason, "Consent", problem))
         .collect();
-    if !news.is_empty() && of(old, condition::READY) == of(new, condition::READY) {
+    let judged = |s: &ModelStatus| of(s, condition::SLO_MET).map(|(reason, _)| reason);
+    let objectives = judged(old) != judged(new);
+    if objectives {
+        news.extend(of(new, condition::SLO_MET).and_then(|told| missed_or_met(old, told)));
+    }
+    if (objectives || !news.is_empty()) && of(old, condition::READY) == of(new, condition::READY) {
         return news;
     }
     let changed = of(new, condition::SOURCE_CHANGED);
@@ -62,4 +67,16 @@ pub(super) fn news(old: &ModelStatus, new: &ModelStatus) -> Vec<News> {
     };
     news.push((type_, ready.reason.clone(), "Compile", ready.message.clone()));
     news
+}
+
+/// That the objectives are missed from now on, or are not any more.
+fn missed_or_met(old: &ModelStatus, (why, message): (String, String)) -> Option<News> {
+    let missed = [reason::TOO_FEW_SUCCEED, reason::TOO_SLOW];
+    let before = find_condition(&old.conditions, condition::SLO_MET);
+    let type_ = match why.as_str() {
+        why if missed.contains(&why) => EventType::Warning,
+        reason::OBJECTIVES_MET if before.is_some_and(|c| missed.contains(&c.reason.as_str())) => EventType::Normal,
+        _ => return None,
+    };
+    Some((type_, why, "Judge", message))
 }

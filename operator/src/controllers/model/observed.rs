@@ -4,6 +4,7 @@ use zkinfer_crds::Digest;
 use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::k8s::model::{ModelSpec, ModelStatus};
 
+use super::slo::Objectives;
 use crate::fleet::{Evidence, Finding, Kind, Refusal, Whose, diagnose};
 use crate::setup::SetupPolicy;
 use crate::sources::SourceError;
@@ -98,4 +99,6 @@ pub struct Observed<'a> {
     pub unseen: Option<String>,
     /// Which file is another by now than it was when it was compiled, in a sentence.
     pub changed: Option<String>,
+    /// Whether its requests are answered as its `slo` says.
+    pub objectives: Objectives,
 }

@@ -124,6 +124,7 @@ fn planned(
     to.stalled(stalled);
     to.consent(observed.bad_consent.as_deref());
     to.not_watched(observed.unseen.as_deref());
+    to.objectives(&observed.objectives);
     Plan {
         status: to.status,
         action,

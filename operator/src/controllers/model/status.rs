@@ -12,6 +12,7 @@ use zkinfer_crds::k8s::{Truth, find_condition, set_condition};
 use zkinfer_crds::{Digest, ProofSystem, SliceIndex, encode};
 
 use super::observed::Observed;
+use super::slo::Objectives;
 use crate::setup::SetupPolicy;
 
 pub(super) struct Writer<'a> {
@@ -111,6 +112,16 @@ impl<'a> Writer<'a> {
         match changed {
             Some(message) => self.set(type_, Truth::True, reason::SOURCE_CHANGED, message),
             None => self.status.conditions.retain(|c| c.type_ != type_),
+        }
+    }
+
+    /// Whether its requests are answered as its spec says.
+    pub(super) fn objectives(&mut self, objectives: &Objectives) {
+        let type_ = condition::SLO_MET;
+        match objectives {
+            Objectives::None => self.status.conditions.retain(|c| c.type_ != type_),
+            Objectives::Unseen => {}
+            Objectives::Told(told) => self.set(type_, told.truth, told.reason, &told.message),
         }
     }
 

@@ -14,6 +14,7 @@ use zkinfer_crds::{Digest, Profile, ProofSystem};
 
 use super::observed::*;
 use super::plan::*;
+use super::slo::{Objectives, Told};
 use crate::clock::now;
 use crate::fleet::{Finding, Mends};
 
@@ -30,6 +31,7 @@ struct Case {
     bad_consent: Option<String>,
     unseen: Option<String>,
     changed: Option<String>,
+    objectives: Objectives,
 }
 
 impl Case {
@@ -66,6 +68,7 @@ impl Case {
             bad_consent: None,
             unseen: None,
             changed: None,
+            objectives: Objectives::None,
         }
     }
 
@@ -85,6 +88,7 @@ impl Case {
             bad_consent: self.bad_consent.clone(),
             unseen: self.unseen.clone(),
             changed: self.changed.clone(),
+            objectives: self.objectives.clone(),
         };
         let Plan {
             status,
@@ -448,4 +452,31 @@ fn namespaces_of_the_list_that_are_not_watched_are_told_and_the_model_stays_read
     case.unseen = None;
     case.plan();
     assert!(find_condition(&case.status.conditions, condition::NAMESPACE_NOT_WATCHED).is_none());
+}
+
+#[test]
+fn objectives_are_told_beside_readiness_and_go_with_the_spec() {
+    let mut case = Case::new(CompileState::None);
+    let told = |truth, reason| {
+        Objectives::Told(Told {
+            truth,
+            reason,
+            message: "in the last 24 h".to_owned(),
+        })
+    };
+    case.plan();
+    assert_eq!(case.told("SloMet"), None);
+    let ready = case.told("Ready").map(|(truth, _)| truth.to_owned());
+    case.objectives = told(Truth::False, "TooSlow");
+    case.plan();
+    assert_eq!(case.told("SloMet"), Some(("False", "TooSlow")));
+    assert_eq!(case.told("Ready").map(|(truth, _)| truth.to_owned()), ready);
+    assert_eq!(case.told("Stalled"), None, "no change of it mends that");
+    // While requests are not seen, after a restart, nothing else is said.
+    case.objectives = Objectives::Unseen;
+    case.plan();
+    assert_eq!(case.told("SloMet"), Some(("False", "TooSlow")));
+    case.objectives = Objectives::None;
+    case.plan();
+    assert_eq!(case.told("SloMet"), None);
 }

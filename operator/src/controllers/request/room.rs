@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use zkinfer_crds::RequestUid;
-use zkinfer_crds::k8s::InferenceRequest;
+use zkinfer_crds::k8s::{InferenceRequest, InferenceRequestStatus};
 use zkinfer_crds::k8s::inference_request::reason;
 
 use super::observed::RunState;
 use super::records::{Requests, RunRecord};
 use crate::runs::{Asker, CompiledModel, Needs, Room, RoomError, Run, Share};
+use crate::world::Reached;
 
 /// A run of which no slice is verified for so long makes way for who waits; of slices that take longer, for three times as long as the
 /// longest is predicted to.
@@ -85,6 +86,24 @@ impl Requests {
             reason: reason::RUN_MEMORY_FULL,
             message,
         }
+    }
+
+    /// Whether its namespace has room in the store for what a request leaves there; what was begun goes on, and what the operator
+    /// asks itself is no namespace's.
+    ///
+    /// # Errors
+    /// The quota that is reached.
+    pub(super) fn may_begin(
+        &self,
+        object: &InferenceRequest,
+        status: &InferenceRequestStatus,
+    ) -> Result<(), Reached> {
+        if status.started_at.is_some() || object.is_benchmark() {
+            return Ok(());
+        }
+        let rules = self.world.in_force.get();
+        let namespace = object.namespace().unwrap_or_default();
+        self.world.usage.may_begin(&rules.quotas, &namespace)
     }
 
     /// What a request of this model needs, from now on known of its manifest.

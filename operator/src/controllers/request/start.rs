@@ -296,6 +296,12 @@ pub(super) async fn start(
     let Some((model, report)) = model(ctx, object) else {
         return Ok(RunState::None);
     };
+    if let Err(reached) = ctx.may_begin(object, status) {
+        return Ok(RunState::NoRoom {
+            reason: reason::QUOTA_REACHED,
+            message: reached.to_string(),
+        });
+    }
     let (report, read) = match chosen(ctx, object, uid, &model, report).await? {
         Ok(chosen) => chosen,
         Err(state) => return Ok(state),

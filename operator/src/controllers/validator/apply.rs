@@ -15,7 +15,7 @@ use super::plan::plan;
 use super::records::Validators;
 use crate::clock::now;
 use crate::scoring::told;
-use crate::world::ReconcileError;
+use crate::world::{ReconcileError, lock};
 
 /// What is counted is told so often.
 const COUNT: Duration = Duration::from_secs(30);
@@ -52,6 +52,8 @@ pub async fn reconcile(object: Arc<Validator>, ctx: Arc<Validators>) -> Result<R
             held: ctx.world.ledger_held.as_deref(),
             scoring: told(&rules.scoring),
             totals: totals(&ctx.world),
+            ledger: lock(&ctx.world.ledger_end).clone(),
+            nearly_full: ctx.world.usage.nearly_full(&rules.quotas),
             benchmarks,
             weights: weights.as_ref(),
         },

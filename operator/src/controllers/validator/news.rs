@@ -12,6 +12,8 @@ fn more_than_totals(old: &ValidatorStatus, new: &ValidatorStatus) -> bool {
         let conditions = status.conditions.iter().cloned();
         ValidatorStatus {
             totals: None,
+            ledger: None,
+            nearly_full: Vec::new(),
             benchmarks: None,
             conditions: conditions
                 .filter(|c| c.type_ != condition::BENCHMARKING)

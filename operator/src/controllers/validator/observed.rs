@@ -1,7 +1,7 @@
 //! Everything that is known of a Validator when its plan is made.
 
 use zkinfer_crds::k8s::validator::{
-    BenchmarkTotals, RuleInForce, ValidatorSpec, ValidatorStatus, ValidatorTotals,
+    BenchmarkTotals, LedgerEnd, NamespaceUsage, RuleInForce, ValidatorSpec, ValidatorStatus, ValidatorTotals,
 };
 
 use super::made::Told;
@@ -34,6 +34,10 @@ pub enum Place<'a> {
         scoring: RuleInForce,
         /// What there is to count.
         totals: ValidatorTotals,
+        /// Where the ledger ends.
+        ledger: Option<LedgerEnd>,
+        /// The namespaces that take most of a quota.
+        nearly_full: Vec<NamespaceUsage>,
         /// What is to be said of benchmarks, where the settings in force have them.
         benchmarks: Option<(Told, BenchmarkTotals)>,
         /// What is told of weights; absent: none are published.

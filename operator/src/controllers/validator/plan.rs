@@ -74,6 +74,12 @@ pub fn plan(observed: &Observed<'_>, now: &Time) -> ValidatorStatus {
     } else {
         set(condition::STALLED, Truth::True);
     }
+    (status.ledger, status.nearly_full) = match &observed.place {
+        Place::Rules {
+            ledger, nearly_full, ..
+        } => (ledger.clone(), nearly_full.clone()),
+        Place::Superseded(_) | Place::Elsewhere(_) => (None, Vec::new()),
+    };
     ledger(&mut status, observed, now);
     benchmarks(&mut status, observed, now);
     weights(&mut status, observed, now);
@@ -194,6 +200,8 @@ mod tests {
             held: None,
             scoring: crate::scoring::told(&zkinfer_scoring::Rule::default()),
             totals: ValidatorTotals::default(),
+            ledger: None,
+            nearly_full: Vec::new(),
             benchmarks: None,
             weights: None,
         }
@@ -206,6 +214,8 @@ mod tests {
             held: None,
             scoring: crate::scoring::told(&zkinfer_scoring::Rule::default()),
             totals: ValidatorTotals::default(),
+            ledger: None,
+            nearly_full: Vec::new(),
             benchmarks: None,
             weights: Some(told),
         }

@@ -13,8 +13,10 @@ use zkinfer_scoring::Rule;
 
 use super::gather::ruling;
 use super::made::Latest;
+use crate::artifacts::Artifacts;
 use crate::controllers::request::Requests;
-use crate::dispatch::{self, PoolId, unix_millis};
+use crate::dispatch::signed::{self, SignedError};
+use crate::dispatch::{self, Entry, PoolId, unix_millis};
 use crate::in_force::Rules;
 use crate::world::{World, lock};
 
@@ -154,8 +156,8 @@ impl Validators {
         tokio::spawn(async move {
             // Scores see less than they should until this is done.
             loop {
-                match dispatch::entries(&world.artifacts).await {
-                    Ok(entries) => break pools.ledger().recall(&entries),
+                match older(&world.artifacts).await {
+                    Ok(entries) => break pools.ledger().recall(entries),
                     Err(error) => {
                         tracing::warn!(%error, "the ledger's older entries cannot be read, trying again")
                     }
@@ -165,4 +167,13 @@ impl Validators {
             wake(&world);
         });
     }
+}
+
+/// All entries that are to be had: those of the segments, and those that stand by themselves in none.
+async fn older(artifacts: &Artifacts) -> Result<Vec<zkinfer_scoring::Entry>, SignedError> {
+    let ledger = signed::from_the_first(artifacts, &[]).await?.ledger;
+    let standing = dispatch::entries(artifacts, |claim| ledger.has(claim)).await?;
+    let mut entries = ledger.into_entries();
+    entries.extend(standing.iter().filter_map(Entry::scored));
+    Ok(entries)
 }

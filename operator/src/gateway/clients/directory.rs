@@ -23,6 +23,15 @@ pub enum NotMade {
     Unavailable(String),
 }
 
+/// What a namespace may still hand in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    /// So many bytes.
+    pub bytes: u64,
+    /// What is said of a file that is larger.
+    pub beyond: String,
+}
+
 /// The objects, as clients see them.
 pub trait Directory: Send + Sync + 'static {
     /// Whether there can be anything in this namespace, as far as the operator sees.
@@ -36,6 +45,21 @@ pub trait Directory: Send + Sync + 'static {
 
     /// How much is taken at once.
     fn limits(&self) -> Limits;
+
+    /// What a namespace may still hand in; `None` without a bound.
+    ///
+    /// # Errors
+    /// It has handed in all that it may: why, with the quota's name.
+    fn left(&self, namespace: &str) -> Result<Option<Left>, String>;
+
+    /// A file of so many bytes was handed in for a namespace.
+    fn uploaded(&self, namespace: &str, bytes: u64);
+
+    /// Whether requests of a namespace may begin.
+    ///
+    /// # Errors
+    /// What they leave takes all that it may: why, with the quota's name.
+    fn may_begin(&self, namespace: &str) -> Result<(), String>;
 
     /// Makes a request for a client of this name; as it was made.
     fn make(

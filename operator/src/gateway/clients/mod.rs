@@ -17,7 +17,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 
 pub use access::{Access, Guard, Right};
-pub use directory::{Directory, NotMade};
+pub use directory::{Directory, Left, NotMade};
 pub use front::{Clients, user};
 pub use limits::Uploads;
 

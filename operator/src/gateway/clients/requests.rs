@@ -50,6 +50,8 @@ async fn create(State(front): State<Front>, from: Peer, headers: HeaderMap, body
         let message = format!("spec.controllerClass is `{stated}`, and this operator serves `{own}`");
         return Err(Reject::new(Reason::OtherControllerClass, message));
     }
+    let may = front.directory.may_begin(&namespace);
+    may.map_err(|why| Reject::new(Reason::QuotaReached, why))?;
     // Only what a client may state: a status is the operator's.
     request.status = None;
     request.metadata.owner_references = None;

@@ -80,7 +80,17 @@ pub(super) async fn take(
         "uploadBytes",
         limits.upload_bytes.as_ref(),
     );
-    let wanted = (&digest, most.bytes());
+    // What the namespace has already takes nothing more.
+    let again = has(front, &digest, &namespace)
+        .await
+        .map_err(|e| Reject::store(&e))?;
+    let full = |why| Reject::new(Reason::QuotaReached, why);
+    let left = match again {
+        true => None,
+        false => front.directory.left(&namespace).map_err(full)?,
+    };
+    let left = left.filter(|left| left.bytes < most.bytes());
+    let wanted = (&digest, left.as_ref().map_or(most.bytes(), |left| left.bytes));
     let stored = front.bodies.store(&shares, &front.artifacts, wanted, TIME, body);
     let blob = stored.await.map_err(|error| match error {
         FileError::Read(ReadError::TooSlow) => Reject::new(Reason::TooSlow, "the file came too slowly"),
@@ -88,10 +98,22 @@ pub(super) async fn take(
         FileError::Store(e @ ArtifactError::Damaged { .. }) => {
             Reject::new(Reason::OtherDigest, e.to_string())
         }
-        FileError::Store(ArtifactError::TooLarge { .. }) => most.too_large(),
+        FileError::Store(ArtifactError::TooLarge { .. }) => match &left {
+            Some(left) => full(left.beyond.clone()),
+            None => most.too_large(),
+        },
         FileError::Store(e) => Reject::store(&e),
     })?;
     let granted = front.artifacts.grant_blob(&digest, &namespace).await;
     granted.map_err(|e| Reject::store(&e))?;
+    if !again {
+        front.directory.uploaded(&namespace, blob.size);
+    }
     Ok(carrying(UploadArtifact, StatusCode::CREATED, &blob))
+}
+
+/// Whether the namespace has handed the file in already, and it is there.
+async fn has(front: &Front, digest: &Digest, namespace: &str) -> Result<bool, ArtifactError> {
+    Ok(front.artifacts.blob_is_of(digest, namespace).await?
+        && front.artifacts.find_blob(digest).await?.is_some())
 }

@@ -43,8 +43,8 @@ impl Guard for Callers {
     }
 }
 
-/// Has one request, `one`, in every namespace.
-struct Limited(Limits);
+/// Has one request, `one`, in every namespace; what `full` leaves takes all that it may, and others may hand in so many bytes.
+struct Limited(Limits, Option<AtomicUsize>);
 
 fn one() -> InferenceRequest {
     let request = json!({
@@ -70,6 +70,30 @@ impl Directory for Limited {
 
     fn limits(&self) -> Limits {
         self.0.clone()
+    }
+
+    fn left(&self, _: &str) -> Result<Option<Left>, String> {
+        let Some(left) = &self.1 else { return Ok(None) };
+        match left.load(Ordering::SeqCst) as u64 {
+            0 => Err("spec.quotas.uploadBytes".to_owned()),
+            bytes => Ok(Some(Left {
+                bytes,
+                beyond: format!("more than {bytes} bytes"),
+            })),
+        }
+    }
+
+    fn uploaded(&self, _: &str, bytes: u64) {
+        if let Some(left) = &self.1 {
+            left.fetch_sub(bytes as usize, Ordering::SeqCst);
+        }
+    }
+
+    fn may_begin(&self, namespace: &str) -> Result<(), String> {
+        match namespace {
+            "full" => Err("spec.quotas.receiptBytes".to_owned()),
+            _ => Ok(()),
+        }
     }
 
     fn make(
@@ -99,6 +123,10 @@ impl Directory for Limited {
 const WORKER: &str = "worker";
 
 fn router(limits: Limits) -> Router {
+    router_of(Limited(limits, None))
+}
+
+fn router_of(directory: Limited) -> Router {
     let dispatcher = Dispatcher::new(
         Artifacts::memory(),
         TokenKey::new([3; 32]),
@@ -107,7 +135,7 @@ fn router(limits: Limits) -> Router {
     );
     let clients = Clients {
         guard: Arc::new(Callers),
-        directory: Arc::new(Limited(limits)),
+        directory: Arc::new(directory),
         uploads: Uploads::default(),
         bodies: Bodies::default(),
     };
@@ -271,6 +299,40 @@ async fn a_client_beyond_its_uploads_is_told_so_and_another_is_not() {
     waiting.abort();
     let _ = waiting.await;
     assert_eq!(said(&router, ("PUT", &path), "alice", file).await.0, 201);
+}
+
+#[tokio::test]
+async fn what_goes_beyond_a_namespaces_quota_is_refused_by_its_name_at_the_door() {
+    let router = router_of(Limited(Limits::default(), Some(AtomicUsize::new(3000))));
+    let put = async |file: Vec<u8>| {
+        let path = format!("/v1/artifacts/n/{}", Digest::of(&file));
+        said(&router, ("PUT", &path), "alice", file).await
+    };
+    let (status, body) = put(vec![1; 3001]).await;
+    let problem = problem_of(&body);
+    assert_eq!((status, problem.reason.as_str()), (403, "QuotaReached"));
+    assert_eq!(problem.message, "more than 3000 bytes");
+    assert_eq!(put(vec![2; 2000]).await.0, 201);
+    assert_eq!(put(vec![3; 2000]).await.0, 403, "a thousand are left");
+    assert_eq!(put(vec![4; 1000]).await.0, 201);
+    // What the namespace has takes nothing more.
+    assert_eq!(put(vec![2; 2000]).await.0, 201);
+    let (status, body) = put(vec![5; 1]).await;
+    let problem = problem_of(&body);
+    assert_eq!(
+        (status, problem.message.as_str()),
+        (403, "spec.quotas.uploadBytes")
+    );
+
+    let mut request = one();
+    let create = ("POST", "/v1/requests");
+    let body = |request: &InferenceRequest| serde_json::to_vec(request).unwrap();
+    assert_eq!(said(&router, create, "alice", body(&request)).await.0, 201);
+    request.metadata.namespace = Some("full".to_owned());
+    let (status, body) = said(&router, create, "alice", body(&request)).await;
+    let problem = problem_of(&body);
+    assert_eq!((status, problem.reason.as_str()), (403, "QuotaReached"));
+    assert_eq!(problem.message, "spec.quotas.receiptBytes");
 }
 
 #[tokio::test]

@@ -46,6 +46,16 @@ impl Directory for Nobody {
         Limits::default()
     }
 
+    fn left(&self, _: &str) -> Result<Option<Left>, String> {
+        Ok(None)
+    }
+
+    fn uploaded(&self, _: &str, _: u64) {}
+
+    fn may_begin(&self, _: &str) -> Result<(), String> {
+        Ok(())
+    }
+
     fn make(
         &self,
         _: String,

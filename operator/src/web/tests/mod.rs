@@ -3,6 +3,7 @@
 mod counted;
 mod ledger;
 mod made;
+mod nothing;
 mod proxy;
 mod public;
 
@@ -20,14 +21,12 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 use zkinfer_crds::Digest;
 use zkinfer_crds::k8s::InferenceRequest;
-use zkinfer_crds::k8s::validator::Limits;
 
+use self::nothing::Nothing;
 use super::front::{Front, VIEWERS};
 use super::{FloatOutput, Floats, Hosts, Maker, NoFloat, Shown, router};
 use crate::artifacts::Artifacts;
-use crate::gateway::{
-    Access, AuthUnavailable, Bodies, Clients, Directory, Guard, NotMade, Peer, Right, Uploads,
-};
+use crate::gateway::{Access, AuthUnavailable, Bodies, Clients, Guard, Peer, Right, Uploads};
 use crate::world::{Feeds, watched};
 
 /// May do all; may list requests and read `own` in namespace `n`; nobody else is known.
@@ -62,47 +61,6 @@ impl Guard for Rights {
             _ => Right::Unknown,
         };
         std::future::ready(Ok(right)).boxed()
-    }
-}
-
-struct Nothing;
-
-impl Directory for Nothing {
-    fn sees(&self, _: &str) -> bool {
-        true
-    }
-
-    fn other_class(&self, _: &InferenceRequest) -> Option<String> {
-        None
-    }
-
-    fn requests(&self, _: &str, _: Option<&str>) -> Vec<Arc<InferenceRequest>> {
-        Vec::new()
-    }
-
-    fn limits(&self) -> Limits {
-        Limits::default()
-    }
-
-    fn make(
-        &self,
-        _: String,
-        _: InferenceRequest,
-        _: String,
-    ) -> BoxFuture<'_, Result<InferenceRequest, NotMade>> {
-        std::future::ready(Err(NotMade::Unavailable("nothing is made here".to_owned()))).boxed()
-    }
-
-    fn erase(
-        &self,
-        request: Arc<InferenceRequest>,
-        _: String,
-    ) -> BoxFuture<'_, Result<InferenceRequest, NotMade>> {
-        std::future::ready(Ok((*request).clone())).boxed()
-    }
-
-    fn model_files(&self, _: &str, _: &str) -> Vec<Digest> {
-        Vec::new()
     }
 }
 
