@@ -31,6 +31,7 @@ mod segments;
 mod settings;
 mod sweep;
 mod told;
+mod tries;
 mod viewers;
 mod weights;
 
@@ -56,6 +57,7 @@ use self::lease::Leadership;
 use self::operator::Operator;
 use self::reviews::Turns;
 use self::told::Told;
+use self::tries::CompiledModels;
 use crate::artifacts::Artifacts;
 use crate::controllers::Given;
 use crate::dispatch::{self, Dispatcher, TokenKey};
@@ -360,6 +362,7 @@ async fn show(web: Web, told: Told, clients: Clients, stop: Stop) {
         validators: ctx.world.stores.validators.clone(),
         artifacts: ctx.world.artifacts.clone(),
         clients,
+        compiled: Arc::new(CompiledModels(Arc::clone(&ctx))),
         floats: Arc::new(FloatModel(Arc::clone(&ctx))),
         class: ctx.world.scope.class().to_owned(),
         ledger: Arc::new(told),

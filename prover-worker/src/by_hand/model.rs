@@ -11,6 +11,7 @@ use zkml::systems;
 use zkml_compile::calibrate::{self, CalibrateError};
 use zkml_compile::compile::{CompileError, CompileOptions, Plan, plan_telling};
 use zkml_compile::import::ImportError;
+use zkml_compile::outlook;
 use zkml_compile::progress::Listener;
 use zkml_compile::slice::{SliceError, SlicePlan, SlicingOptions};
 
@@ -48,8 +49,8 @@ pub(super) fn slicing(args: &ModelArgs) -> SlicingOptions {
     }
 }
 
-/// The error as a report.
-pub(super) fn failure(error: &CompileError) -> CompileFailure {
+/// The error as a report; with the outline of the file, where nodes of it are at fault.
+pub(super) fn failure(error: &CompileError, onnx: &[u8]) -> CompileFailure {
     let unsupported = match error {
         CompileError::Import(ImportError::Unsupported(nodes)) => nodes
             .iter()
@@ -79,6 +80,9 @@ pub(super) fn failure(error: &CompileError) -> CompileFailure {
     CompileFailure {
         kind,
         message: error.to_string(),
+        outline: (kind == FailureKind::UnsupportedNodes)
+            .then(|| outlook::outline(onnx))
+            .flatten(),
         unsupported,
     }
 }
