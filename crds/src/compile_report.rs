@@ -226,7 +226,7 @@ pub struct Accuracy {
     /// What was tried, in its order, and what became of it; the last that was chosen stands in the manifest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tried: Vec<Tried>,
-    /// Node by node, in the graph's order; of more than [`MAX_NODES`] those that are furthest off.
+    /// Node by node, in the graph's order; of more than [`MAX_NODES`](crate::outlook::MAX_NODES) those that are furthest off.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<NodeAccuracy>,
     /// By output, the natural magnitude that errors were measured with.
@@ -236,9 +236,6 @@ pub struct Accuracy {
     /// Whether the greatest error is within it, and nearly every sample has the float model's whole numbers.
     pub within_budget: bool,
 }
-
-/// The most nodes of a report.
-pub const MAX_NODES: usize = 512;
 
 /// One way to hold the model's tensors in integers, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -7,9 +7,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::compile_report::MAX_NODES;
 use crate::words::ProofSystem;
 
+/// The most nodes that a report tells of one by one.
+pub const MAX_NODES: usize = 512;
 /// The most cuts of an outlook.
 pub const MAX_CUTS: usize = 32;
 /// The most claims that are told of a node.

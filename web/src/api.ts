@@ -420,6 +420,18 @@ export interface PoolView {
     why: Explained | null;
 }
 export type StandingRow = Score & { miner: string };
+/** The weights that were made last, and whether they have left. */
+export interface Weights {
+    netuid: number;
+    block: number;
+    at: string;
+    digest: string;
+    uids: number;
+    leftOut: number;
+    greatest?: { uid: number; weight: number }[];
+    sent?: number;
+    next: number;
+}
 export interface ValidatorView {
     head: { validator: string; segments: number; entries: number; last: string | null; waiting: number };
     validators: {
@@ -427,6 +439,8 @@ export interface ValidatorView {
         status: null | {
             settings?: { network: string; maxErrorMillionths: number };
             totals?: { requestsSucceeded: number; requestsFailed: number; slicesVerified: number };
+            weights?: Weights;
+            conditions?: Condition[];
         };
     }[];
     standing: { rule: Rule; at: number; miners: StandingRow[] };

@@ -17,8 +17,8 @@ export interface Shape {
     cost: number | undefined;
     /** Its greatest error, in millionths of its greatest value; not known of all. */
     error: number | undefined;
-    /** Whether it is proved, only moves or brings values, or cannot be. */
-    support: "proved" | "moves" | "unsupported";
+    /** Whether it is proved, only moves or brings values, or, of a file that is not compiled, cannot be. */
+    support: "proved" | "moves" | "supported" | "unsupported";
     facts: [string, string][];
 }
 
@@ -37,6 +37,9 @@ const WIDTH = 132;
 const HEIGHT = 38;
 const LABEL = 18;
 const SMALL = 24;
+const NOTHING = "nothing is known against it";
+/** Characters of a name that a drawing has. */
+const DRAWN = 160;
 /** What stands for an operator where a node is an input of the request. */
 const INPUT = "Input";
 
@@ -63,12 +66,15 @@ function errors(graph: Graph, told: readonly NodeAccuracy[]): (NodeAccuracy | un
     let next = 0;
     const found = nodes.map((node) => {
         const here = told[next];
-        if (here === undefined || (told.length < nodes.length && !here.node.startsWith(node.name))) return undefined;
+        if (here === undefined || (told.length < nodes.length && !named(here.node, node.name))) return undefined;
         next++;
         return here;
     });
     return [...none, ...found];
 }
+
+/** Whether a name is the one that is drawn, of which long ones are cut. */
+const named = (name: string, drawn: string) => name === drawn || ([...drawn].length >= DRAWN && name.startsWith(drawn));
 
 function outlooks(graph: Graph, told: readonly NodeOutlook[]): (NodeOutlook | undefined)[] {
     const inputs = graph.nodes.length - told.length;
@@ -192,8 +198,8 @@ export function outlined({ nodes, edges }: Outline, unsupported: readonly Unsupp
             bits: 0,
             cost: undefined,
             error: undefined,
-            support: reason === undefined ? "proved" : "unsupported",
-            facts: [["Operator", op], reason === undefined ? ["Support", "nothing is known against it"] : ["Cannot be proved", reason]],
+            support: reason === undefined ? "supported" : "unsupported",
+            facts: [["Operator", op], reason === undefined ? ["Support", NOTHING] : ["Cannot be proved", reason]],
         };
     });
     return { nodes: shapes, edges };
@@ -205,7 +211,7 @@ export type Colour = (typeof COLOURS)[number];
 export const SUPPORT = ["support"] as const;
 
 const NONE = "hsl(210 14% 88%)";
-const SUPPORTS = { proved: "hsl(150 50% 80%)", moves: NONE, unsupported: "hsl(0 85% 76%)" };
+const SUPPORTS = { proved: "hsl(150 50% 80%)", moves: NONE, supported: "hsl(150 30% 85%)", unsupported: "hsl(0 85% 76%)" };
 const warm = (part: number) => `hsl(${Math.round(150 - 140 * part)} 62% ${Math.round(86 - 20 * part)}%)`;
 
 /** How a colour is read, from the least to the most of it. */
@@ -223,9 +229,9 @@ export function colourOf(by: Colour, nodes: readonly Shape[]): { paint: (node: S
         return { paint: (node) => paint(node.slice), keys: slices.length > 12 ? [] : slices.map((slice) => ({ colour: paint(slice), is: `slice ${slice}` })) };
     }
     if (by === "support") {
-        const words = { proved: "proved", moves: "brings or moves values", unsupported: "cannot be proved" };
+        const words = { proved: "proved", moves: "brings or moves values", supported: NOTHING, unsupported: "cannot be proved" };
         const there = new Set(nodes.map((node) => node.support));
-        const keys = (["proved", "moves", "unsupported"] as const).filter((one) => there.has(one)).map((one) => ({ colour: SUPPORTS[one], is: words[one] }));
+        const keys = (["proved", "moves", "supported", "unsupported"] as const).filter((one) => there.has(one)).map((one) => ({ colour: SUPPORTS[one], is: words[one] }));
         return { paint: (node) => SUPPORTS[node.support], keys };
     }
     const of = (node: Shape) => (by === "bits" ? node.bits : by === "cost" ? node.cost : node.error);

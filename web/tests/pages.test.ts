@@ -109,7 +109,7 @@ const pool: PoolView = {
 };
 const validator: ValidatorView = {
     head: { validator: "ed25519:cd", segments: 12, entries: 3456, last: `sha256:${"f".repeat(64)}`, waiting: 2 },
-    validators: [{ metadata: request.metadata, status: { settings: { network: HOSTILE, maxErrorMillionths: 10_000 }, totals: { requestsSucceeded: 8, requestsFailed: 1, slicesVerified: 99 } } }],
+    validators: [{ metadata: request.metadata, status: { settings: { network: HOSTILE, maxErrorMillionths: 10_000 }, totals: { requestsSucceeded: 8, requestsFailed: 1, slicesVerified: 99 }, weights: { netuid: 2, block: 4321, at: "2026-11-30T00:00:00Z", digest: HOSTILE, uids: 3, leftOut: 1, greatest: [{ uid: 7, weight: 65_535 }], next: 4421 }, conditions: [condition] } }],
     standing: { rule, at: 1000, miners: [{ ...score, miner: "ed25519:ab" }] },
 };
 const past = {
@@ -247,6 +247,7 @@ test("the pages", async (t) => {
         await until(() => text().includes("1.3e-1"), "the float answer beside it");
         for (const shown of ["Float model", "0.125", "attempt 1", "2 s", "2.0 KiB", "This page verifies nothing", HOSTILE]) assert.ok(text().includes(shown), shown);
         assert.equal(window.document.querySelectorAll(".lane").length, 1);
+        assert.deepEqual([...window.document.querySelectorAll(".map li")].map((one) => one.className), ["verified"], "slice by slice");
         assert.equal(window.document.querySelectorAll(".bar").length, 2);
         harmless();
     });
@@ -364,7 +365,7 @@ test("the pages", async (t) => {
         harmless();
         await visit("/validator");
         await until(() => text().includes("Ledger's head"), "the head");
-        for (const shown of ["3,458", "2 of them not signed yet", "168 h", "200 %", "12.5 %", "The page verifies nothing of it", HOSTILE]) assert.ok(text().includes(shown), shown);
+        for (const shown of ["3,458", "2 of them not signed yet", "168 h", "200 %", "12.5 %", "The page verifies nothing of it", "they have not left yet", "4,421", HOSTILE]) assert.ok(text().includes(shown), shown);
         assert.ok(window.document.querySelector('[aria-label="Save shares as CSV"]'));
         harmless();
     });

@@ -117,6 +117,9 @@ test("a node has its range, its claims, its error and what it takes alone, and e
 test("of the nodes that are furthest off alone each is found by its name, and of others nothing is said", () => {
     const few: Report = { nodes: [{ node: "moved", maxErrorMillionths: 7, saturations: 0 }] };
     assert.deepEqual(single(drawn, { report: few, slices: [] }).nodes.map((one) => one.error), [undefined, undefined, 7, undefined]);
+    const alike: Graph = { ...drawn, nodes: [{ ...node("x"), op: "Input" }, node("conv1", 0), node("conv10", 0)], edges: [] };
+    const tenth: Report = { nodes: [{ node: "conv10", maxErrorMillionths: 7, saturations: 0 }] };
+    assert.deepEqual(single(alike, { report: tenth, slices: [] }).nodes.map((one) => one.error), [undefined, undefined, 7], "a name that begins so is another");
     // A report of another graph: more nodes than are drawn.
     const many: Report = { outlook: { nodes: Array.from({ length: 9 }, () => ({ claims: ["Wired"] })) } };
     assert.ok(single(drawn, { report: many, slices: [] }).nodes.every((one) => !one.facts.some(([what]) => what === "Claims")));
@@ -127,7 +130,7 @@ test("a file that cannot be proved is drawn with every reason", () => {
         { nodes: [{ name: "a", op: "Conv" }, { name: "b", op: "Odd" }], edges: [[0, 1]] },
         [{ node: "b", op: "Odd", reason: "no circuit" }, { node: "b", op: "Odd", reason: "no shape" }, { node: "elsewhere", op: "X", reason: "y" }],
     );
-    assert.deepEqual(nodes.map((one) => one.support), ["proved", "unsupported"]);
+    assert.deepEqual(nodes.map((one) => one.support), ["supported", "unsupported"]);
     assert.deepEqual(nodes[1]!.facts.at(-1), ["Cannot be proved", "no circuit; no shape"]);
     assert.deepEqual(edges, [[0, 1]]);
 });

@@ -16,14 +16,13 @@ use zkinfer_crds::calls::Call;
 use zkinfer_crds::calls::clients::ReadReceipt;
 use zkinfer_crds::k8s::InferenceRequest;
 
-use super::compiled;
 use super::drawing;
 use super::events::events;
 use super::front::{Front, MODELS, REQUESTS};
 use super::place::{Place, place};
 use super::refused::Refused;
 use super::views;
-use super::{made, scores};
+use super::{made, reports, scores};
 use crate::artifacts::ArtifactError;
 use crate::gateway::{Peer, streaming};
 
@@ -45,9 +44,9 @@ pub(super) fn routes() -> Router<Front> {
         .route("/models/{namespace}/{name}/manifest", get(manifest))
         .route("/models/{namespace}/{name}/tensors", get(tensors))
         .route("/models/{namespace}/{name}/graph", get(graph))
-        .route("/models/{namespace}/{name}/report", get(compiled::report))
+        .route("/models/{namespace}/{name}/report", get(reports::report))
         .route("/models/{namespace}/{name}/history", get(scores::model_history))
-        .route("/models/{namespace}/{name}/try", post(compiled::try_input))
+        .route("/models/{namespace}/{name}/try", post(reports::try_input))
         .route("/pools/{namespace}/{name}", get(scores::pool))
         .route("/pools/{namespace}/{name}/history", get(scores::pool_history))
         .route("/trends", get(scores::trends))

@@ -1,29 +1,17 @@
-//! Compiled Models: what the compiler has reported of one, and an input that is tried on it.
+//! Compiled Models, as far as they are shown, and the turns of those who try an input on one.
 //!
-//! Invariants: a report is shown to whoever may read its Model; an input is tried by whoever may have it proved, whose values come with
-//! the call and are kept nowhere. One input is tried at a time, and trying takes at most a fifth of the time, so that it is nothing to
-//! those who prove.
+//! Invariant: one input is tried at a time, and trying takes at most a fifth of the time, so that it is nothing to those who prove.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::Body;
-use axum::extract::{Path, State};
-use axum::http::HeaderMap;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
 use futures::future::BoxFuture;
-use serde::Deserialize;
-use serde_json::{Value, json};
 use tokio::sync::Mutex;
-use zkinfer_crds::compile_report::{CompileOutcome, CompileReport};
+use zkinfer_crds::compile_report::CompileOutcome;
 use zkinfer_crds::k8s::inference_request::InlineTensor;
 
 use super::floats::{FloatOutput, NoFloat};
-use super::front::{Front, MODELS, REQUESTS, bearer};
-use super::made::read_object;
-use super::refused::Refused;
-use crate::gateway::Peer;
 
 /// So many times as long as trying took nothing is tried again.
 const REST: u32 = 4;
@@ -53,92 +41,36 @@ pub struct Tried {
     pub floats: Result<Vec<FloatOutput>, String>,
 }
 
-/// When something was last tried, and how long it took. Whoever tries holds it.
+/// Until when nothing is tried. Whoever tries holds it.
 #[derive(Debug, Default)]
-pub(super) struct Tries(Mutex<Option<Instant>>);
+pub(super) struct Tries(Arc<Mutex<Option<Instant>>>);
 
-/// What is tried: as a request states its input.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Given {
-    inline: BTreeMap<String, InlineTensor>,
-}
+/// Others are being tried.
+#[derive(Debug)]
+pub(super) struct Busy;
 
-/// What the compiler has reported of a Model that the viewer may read.
-pub(super) async fn report(
-    State(front): State<Front>,
-    from: Peer,
-    headers: HeaderMap,
-    Path((namespace, name)): Path<(String, String)>,
-) -> Result<Response, Refused> {
-    front
-        .may_get((&headers, from), MODELS, (&namespace, &name))
-        .await?;
-    let outcome = front.shown.compiled.report(&namespace, &name);
-    let none = || Refused::not_found(format!("Model {namespace}/{name} is not compiled"));
-    let told = match outcome.ok_or_else(none)? {
-        CompileOutcome::Compiled(report) => compiled(&report),
-        CompileOutcome::Failed(failure) => {
-            json!({ "unsupported": failure.unsupported, "outline": failure.outline })
+impl Tries {
+    /// Tries, when it is its turn. Whoever goes away meanwhile has had it tried all the same.
+    pub(super) async fn turn(
+        &self,
+        attempt: impl Future<Output = Result<Tried, NoFloat>> + Send + 'static,
+    ) -> Result<Result<Tried, NoFloat>, Busy> {
+        let waiting = tokio::time::timeout(PATIENCE, Arc::clone(&self.0).lock_owned()).await;
+        let mut rests_until = waiting.map_err(|_| Busy)?;
+        if let Some(until) = *rests_until {
+            if until.saturating_duration_since(Instant::now()) > PATIENCE {
+                return Err(Busy);
+            }
+            tokio::time::sleep_until(until.into()).await;
         }
-    };
-    Ok(answered(&told))
-}
-
-fn compiled(report: &CompileReport) -> Value {
-    let slices = report.slices.iter().map(|slice| {
-        json!({
-            "predictedMicros": slice.predicted_micros, "predictedMemoryBytes": slice.predicted_memory_bytes,
-            "predictedProofBytes": slice.predicted_proof_bytes,
-        })
-    });
-    json!({
-        "budgetMillionths": report.accuracy.budget_millionths, "tried": report.accuracy.tried,
-        "nodes": report.accuracy.nodes, "slices": slices.collect::<Vec<_>>(), "outlook": report.outlook,
-    })
-}
-
-/// An input, tried.
-pub(super) async fn try_input(
-    State(front): State<Front>,
-    from: Peer,
-    headers: HeaderMap,
-    Path((namespace, name)): Path<(String, String)>,
-    body: Body,
-) -> Result<Response, Refused> {
-    front
-        .may_get((&headers, from), MODELS, (&namespace, &name))
-        .await?;
-    front.may_create((&headers, from), REQUESTS, &namespace).await?;
-    let caller = front.caller(bearer(&headers)?, from).await?;
-    let (body, _room) = read_object(&front, &caller, &headers, body).await?;
-    let given: Given = serde_json::from_slice(&body).map_err(|e| Refused::invalid_body(e.to_string()))?;
-    let busy = || Refused::busy(&"other inputs are being tried: try again");
-    let waiting = tokio::time::timeout(PATIENCE, front.tries.0.lock()).await;
-    let mut rests_until = waiting.map_err(|_| busy())?;
-    if let Some(until) = *rests_until {
-        if until.saturating_duration_since(Instant::now()) > PATIENCE {
-            return Err(busy());
-        }
-        tokio::time::sleep_until(until.into()).await;
+        let trying = tokio::spawn(async move {
+            let began = Instant::now();
+            let found = attempt.await;
+            *rests_until = Some(Instant::now() + began.elapsed() * REST);
+            found
+        });
+        Ok(trying
+            .await
+            .unwrap_or_else(|e| Err(NoFloat::Unavailable(e.to_string()))))
     }
-    let began = Instant::now();
-    let found = front.shown.compiled.answer(namespace, name, given.inline).await;
-    *rests_until = Some(Instant::now() + began.elapsed() * REST);
-    drop(rests_until);
-    let tried = found.map_err(|e| match e {
-        NoFloat::Refused(why) => Refused::not_tried(why),
-        NoFloat::Unavailable(why) => Refused::unavailable(&why),
-    })?;
-    let (floats, why) = match tried.floats {
-        Ok(floats) => (Some(floats), None),
-        Err(why) => (None, Some(why)),
-    };
-    Ok(answered(
-        &json!({ "integers": tried.integers, "floats": floats, "why": why }),
-    ))
-}
-
-fn answered(told: &Value) -> Response {
-    ([(CONTENT_TYPE, "application/json")], told.to_string()).into_response()
 }

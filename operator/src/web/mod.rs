@@ -18,6 +18,7 @@ mod maker;
 mod place;
 mod proxy;
 mod refused;
+mod reports;
 mod scores;
 mod shown;
 mod snapshot;

@@ -4,9 +4,10 @@ use std::cmp::Reverse;
 
 use zkinfer_crds::ProofSystem;
 use zkinfer_crds::compile_report::{
-    Accuracy, CompileFailure, FailureKind, MAX_NODES, NodeAccuracy, Outcome, Tried, UnsupportedOp,
+    Accuracy, CompileFailure, FailureKind, NodeAccuracy, Outcome, Tried, UnsupportedOp,
 };
 use zkinfer_crds::dimensions::dimensions;
+use zkinfer_crds::outlook::MAX_NODES;
 use zkml::systems;
 use zkml_compile::calibrate::{self, CalibrateError};
 use zkml_compile::compile::{CompileError, CompileOptions, Plan, plan_telling};

@@ -82,14 +82,14 @@ export function ModelPage({ namespace, name, overview }: { namespace: string; na
                 </Card>
             )}
             {ready?.status === "True" && <TryCard key={value.metadata.uid} namespace={namespace} name={name} />}
-            <Card title="Graph" note={report?.outline ? "the nodes of the file: what cannot be proved is red" : "the integer graph that is proved: each node with the tensor that it makes"}>
+            <Card title="Graph" note={compiled === "unsupported" ? "the nodes of the file: what cannot be proved is red" : "the integer graph that is proved: each node with the tensor that it makes"}>
                 {status?.graphDigest ? (
                     <Room of="calc(min(62vh, 640px) + 7.4rem)">
                         <Drawn namespace={namespace} name={name} digest={status.graphDigest} slices={slices} report={report} known={report !== undefined || unknown !== undefined} />
                     </Room>
-                ) : report?.outline ? (
+                ) : compiled === "unsupported" ? (
                     <Room of="calc(min(62vh, 640px) + 7.4rem)">
-                        <Outlined of={report} name={name} />
+                        <Outlined of={report} name={name} error={unknown} />
                     </Room>
                 ) : (
                     <Empty>It is drawn once it is compiled.</Empty>
@@ -232,10 +232,12 @@ function Drawn({ namespace, name, digest, slices, report, known }: DrawnOf) {
     return <view.of of={drawing} name={name} />;
 }
 
-function Outlined({ of, name }: { of: Report; name: string }) {
+function Outlined({ of, name, error }: { of: Report | undefined; name: string; error: Error | undefined }) {
     const { view, failed } = useView();
-    const drawing = useMemo(() => of.outline && { outline: of.outline, unsupported: of.unsupported ?? [] }, [of]);
-    if (failed) return <Failed error={failed} />;
+    const drawing = useMemo(() => of?.outline && { outline: of.outline, unsupported: of.unsupported ?? [] }, [of]);
+    const why = error ?? failed;
+    if (why) return <Failed error={why} />;
+    if (of && !drawing) return <Empty>Its file has too many nodes to be drawn, or an older compiler has looked at it.</Empty>;
     if (!drawing || !view) return <Loading what="the graph" />;
     return <view.of of={drawing} name={name} />;
 }

@@ -321,6 +321,7 @@ function Leaderboard({ of, total, namespace }: { of: readonly PoolRow[]; total: 
                 </select>
                 <span class="note">{found.length < total ? `${found.length} of ${count(total)}` : `${count(total)} pools`}</span>
             </div>
+            <div class="miners">
             <Table head={[["Rank", "number"], "Pool", "Miner", "Ready", ["Score", "number"], ["Share", "number"], ["Work", "number"], ["Success", "number"], ["Claims", "number"], ["p50", "number"], ["p95", "number"], ["Proof", "number"], "Last day"]}>
                 {found.slice(0, 2 * SHOWN).map(({ row, rank }) => (
                     <tr key={`${row.namespace}/${row.name}`}>
@@ -351,6 +352,7 @@ function Leaderboard({ of, total, namespace }: { of: readonly PoolRow[]; total: 
                     </tr>
                 ))}
             </Table>
+            </div>
             {found.length > 2 * SHOWN && <p class="note">{found.length - 2 * SHOWN} more: search for them.</p>}
             <Export
                 name="miners"

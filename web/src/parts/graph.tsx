@@ -108,8 +108,8 @@ export function GraphView({ of, name }: { of: Drawn; name: string }) {
         look({ scale, x: (width - placed.width * scale) / 2, y: Math.max(16, (height - placed.height * scale) / 2) });
     };
     useEffect(() => {
-        // What the address names is shown, if it is there.
-        const node = named === "" ? -1 : shapes.nodes.findIndex((shape) => shape.title === named);
+        // What the address names is shown, if it is there; else the first that cannot be proved.
+        const node = shapes.nodes.findIndex((shape) => (named === "" ? shape.support === "unsupported" : shape.title === named));
         if (node >= 0) show(node);
         else fit(READABLE);
     }, [placed]);

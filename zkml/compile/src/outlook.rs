@@ -5,10 +5,9 @@
 
 use rayon::prelude::*;
 use zkinfer_crds::ProofSystem;
-use zkinfer_crds::compile_report::MAX_NODES;
 use zkinfer_crds::outlook::{
-    Cut, CutOutcome, CutWork, MAX_CLAIMS, MAX_OUTLINE_EDGES, MAX_OUTLINE_NODES, NodeOutlook, NodeWork,
-    Outline, OutlineNode, Outlook,
+    Cut, CutOutcome, CutWork, MAX_CLAIMS, MAX_NODES, MAX_OUTLINE_EDGES, MAX_OUTLINE_NODES, NodeOutlook,
+    NodeWork, Outline, OutlineNode, Outlook,
 };
 use zkml::backend::{Cost, System};
 use zkml::graph::IntGraph;
