@@ -297,6 +297,7 @@ test("the pages", async (t) => {
         await visit("/models/n/bad");
         await until(() => window.document.querySelectorAll(".node").length === 3, "the file's nodes");
         for (const shown of ["2 nodes", "of another kind", "cannot be proved", HOSTILE]) assert.ok(text().includes(shown), shown);
+        await until(() => (window.document.querySelector(".panel")?.textContent ?? "").includes("Cannot be proved"), "the first of them");
         (window.document.querySelectorAll(".node")[2] as unknown as { dispatchEvent(event: unknown): void }).dispatchEvent(new window.MouseEvent("click", { bubbles: true }));
         await until(() => (window.document.querySelector(".panel")?.textContent ?? "").includes("of another kind"), "the reason");
         harmless();

@@ -6,7 +6,8 @@ import { Absent, Badge, Card, Conditions, Copied, Empty, Failed, Figure, Link, L
 import { Choices } from "../parts/choices.js";
 import { Compiling } from "../parts/compiling.js";
 import { Export } from "../parts/export.js";
-import { SaveButton, save } from "../parts/files.js";
+import { SaveButton } from "../parts/files.js";
+import { save } from "../parts/save.js";
 import type { Drawn as Drawing } from "../parts/graph.js";
 import { HistoryCard } from "../parts/history.js";
 import { TryCard } from "../parts/try.js";

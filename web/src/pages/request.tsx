@@ -5,7 +5,8 @@ import { Absent, Badge, Card, CommandLine, Conditions, Copied, Empty, Failed, Fi
 import { Attempts, SliceMap, Slices } from "../parts/charts.js";
 import { Answer } from "../parts/answer.js";
 import { Export } from "../parts/export.js";
-import { SaveButton, save } from "../parts/files.js";
+import { SaveButton } from "../parts/files.js";
+import { save } from "../parts/save.js";
 import { modelPath } from "../route.js";
 
 export function RequestPage({ namespace, name, overview }: { namespace: string; name: string; overview: Overview | undefined }) {

@@ -7,7 +7,8 @@ import { go, requestPath } from "../route.js";
 import { SCALES, type Scale, type Taken, type Tensor, example, fromPixels, npy, outside, picture, size, typed } from "../tensor.js";
 import { Answer } from "./answer.js";
 import { Card, Failed, Loading, Room, useCall } from "./common.js";
-import { Drop, SaveButton, save, sha256 } from "./files.js";
+import { Drop, SaveButton, sha256 } from "./files.js";
+import { save } from "./save.js";
 import { Pixels } from "./pixels.js";
 
 /** Numbers that are shown to be changed; a larger input is made, dropped or taken from an image. */
