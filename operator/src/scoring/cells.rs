@@ -3,7 +3,7 @@
 //! Invariants: only so many stretches are held, the latest; a stretch in which nothing ended takes nothing. Times are held by ranges
 //! of a fifth of their size, so that a stretch has at most 252 of them, and a percentile is told by its range's end.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use crate::dispatch::Entry;
@@ -15,11 +15,11 @@ const PARTS: u32 = 4;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Cell {
     /// Requests whose first slice was proved.
-    pub(super) requests: u64,
+    pub(super) requests: u32,
     /// Claims whose proof was verified, that ended by a miner's fault, and otherwise.
-    pub(super) verified: u64,
-    pub(super) faults: u64,
-    pub(super) others: u64,
+    pub(super) verified: u32,
+    pub(super) faults: u32,
+    pub(super) others: u32,
     /// Bytes of the verified proofs.
     pub(super) bytes: u64,
     /// How many verified claims took microseconds of a range; ascending.
@@ -30,7 +30,7 @@ impl Cell {
     fn add(&mut self, entry: &Entry) {
         if entry.verified {
             self.verified += 1;
-            self.requests += u64::from(entry.slice.0 == 0);
+            self.requests += u32::from(entry.slice.0 == 0);
             self.bytes = self.bytes.saturating_add(entry.bytes.unwrap_or_default());
             self.count(range(entry.micros), 1);
         } else if entry.miners_fault {
@@ -42,10 +42,10 @@ impl Cell {
 
     /// Adds what ended in another one.
     pub(super) fn join(&mut self, other: &Self) {
-        self.requests += other.requests;
-        self.verified += other.verified;
-        self.faults += other.faults;
-        self.others += other.others;
+        self.requests = self.requests.saturating_add(other.requests);
+        self.verified = self.verified.saturating_add(other.verified);
+        self.faults = self.faults.saturating_add(other.faults);
+        self.others = self.others.saturating_add(other.others);
         self.bytes = self.bytes.saturating_add(other.bytes);
         other
             .micros
@@ -84,8 +84,8 @@ pub(super) struct Cells {
     length: u64,
     /// How many are held.
     most: usize,
-    /// By stretches since 1970.
-    cells: BTreeMap<u64, Cell>,
+    /// By stretches since 1970, ascending: a list, of which each takes what it needs and a map would take twice that.
+    cells: VecDeque<(u64, Cell)>,
 }
 
 impl Cells {
@@ -93,26 +93,34 @@ impl Cells {
         Self {
             length,
             most,
-            cells: BTreeMap::new(),
+            cells: VecDeque::new(),
         }
     }
 
     pub(super) fn add(&mut self, entry: &Entry) {
         let at = entry.at / self.length;
-        // What is older than all that are held would be dropped at once.
-        let full = self.cells.len() >= self.most;
-        if full && self.cells.first_key_value().is_some_and(|(first, _)| at < *first) {
-            return;
-        }
-        self.cells.entry(at).or_default().add(entry);
-        while self.cells.len() > self.most {
-            self.cells.pop_first();
+        match self.cells.binary_search_by_key(&at, |(at, _)| *at) {
+            Ok(place) => self.cells[place].1.add(entry),
+            // What is older than all that are held would be dropped at once.
+            Err(0) if self.cells.len() >= self.most => {}
+            Err(place) => {
+                let mut cell = Cell::default();
+                cell.add(entry);
+                if self.cells.len() >= self.most {
+                    self.cells.pop_front();
+                    self.cells.insert(place - 1, (at, cell));
+                } else {
+                    self.cells.insert(place, (at, cell));
+                }
+            }
         }
     }
 
     /// The stretches of a range of them in which something ended.
     pub(super) fn range(&self, of: Range<u64>) -> impl Iterator<Item = &Cell> {
-        self.cells.range(of).map(|(_, cell)| cell)
+        let first = self.cells.partition_point(|(at, _)| *at < of.start);
+        let from = self.cells.range(first..);
+        from.take_while(move |(at, _)| *at < of.end).map(|(_, cell)| cell)
     }
 }
 

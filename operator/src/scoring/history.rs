@@ -192,12 +192,12 @@ impl History {
         let verified = (first..first + TREND_HOURS).map(|at| {
             let hour = hour(at);
             sum.join(&hour);
-            hour.verified
+            u64::from(hour.verified)
         });
         Some(Trend {
             verified: verified.collect(),
-            faults: sum.faults,
-            mean_bytes: sum.bytes.checked_div(sum.verified),
+            faults: u64::from(sum.faults),
+            mean_bytes: sum.bytes.checked_div(u64::from(sum.verified)),
         })
     }
 }
@@ -233,10 +233,10 @@ const fn length_of_one(hours: u64) -> u64 {
 fn told(of: &Cell, from: u64) -> Span {
     Span {
         from,
-        requests: of.requests,
-        verified: of.verified,
-        faults: of.faults,
-        others: of.others,
+        requests: u64::from(of.requests),
+        verified: u64::from(of.verified),
+        faults: u64::from(of.faults),
+        others: u64::from(of.others),
         bytes: of.bytes,
         p50_micros: of.at_most(50),
         p95_micros: of.at_most(95),
@@ -247,7 +247,9 @@ fn told(of: &Cell, from: u64) -> Span {
 fn one<K: Ord + Copy>(all: &mut BTreeMap<K, One>, key: K, most: usize) -> &mut One {
     if !all.contains_key(&key) && all.len() >= most {
         let oldest = all.iter().min_by_key(|(_, one)| one.last).map(|(key, _)| *key);
-        oldest.map(|key| all.remove(&key));
+        if let Some(key) = oldest {
+            all.remove(&key);
+        }
     }
     all.entry(key).or_default()
 }

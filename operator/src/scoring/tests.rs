@@ -394,3 +394,27 @@ fn a_miners_history_and_a_manifests_are_of_their_claims_alone_and_long_ones_are_
         totals.spans(&Series::Miner(OWN), now, 2160)
     );
 }
+
+#[test]
+fn of_very_many_miners_those_that_have_ended_nothing_for_longest_are_forgotten_first() {
+    let of = |n: u16, at| {
+        let mut key = [9; 32];
+        key[..2].copy_from_slice(&n.to_le_bytes());
+        let entry = Entry {
+            at,
+            ..good(0, Identity::new(key), 100_000)
+        };
+        (entry.identity, entry)
+    };
+    let mut totals = Totals::new(warm());
+    let (first, entry) = of(0, 1);
+    totals.add(&entry);
+    let (second, entry) = of(1, 2);
+    totals.add(&entry);
+    // It works again, so that the other has rested for longer.
+    totals.add(&of(0, 3).1);
+    for n in 2..=2048 {
+        totals.add(&of(n, 4).1);
+    }
+    assert!(totals.trend(&first, 5).is_some() && totals.trend(&second, 5).is_none());
+}
