@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 
+use crate::outlook::{Outline, Outlook};
 use crate::slice_files::{Measures, SliceFile, SliceFiles};
 use crate::wire::BlobRef;
 use crate::words::{Digest, Profile};
@@ -32,9 +33,17 @@ impl CompileOutcome {
     /// Reads a report, as the gateway does.
     ///
     /// # Errors
-    /// Bytes that are not the JSON of one; batches that are not in order, or more than a Model may ask for.
+    /// Bytes that are not the JSON of one; batches that are not in order, or more than a Model may ask for; an outlook or an outline
+    /// that is longer than they may be.
     pub fn read(json: &[u8]) -> Result<Self, serde_json::Error> {
         let outcome = serde_json::from_slice(json)?;
+        let fault = match &outcome {
+            Self::Compiled(report) => report.outlook.as_ref().and_then(Outlook::fault),
+            Self::Failed(failure) => failure.outline.as_ref().and_then(Outline::fault),
+        };
+        if let Some(fault) = fault {
+            return Err(serde_json::Error::custom(fault));
+        }
         if let Self::Compiled(report) = &outcome {
             let ascend = report.sizes().zip(report.sizes().skip(1)).all(|(a, b)| a < b);
             if !ascend || report.sizes().count() > MAX_BATCH_SIZES {
@@ -65,6 +74,9 @@ pub struct CompileReport {
     pub slices: Vec<CompiledSlice>,
     /// Against the float model.
     pub accuracy: Accuracy,
+    /// What it would take otherwise, and node by node. Absent in reports of before there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outlook: Option<Outlook>,
     /// What was made for more inputs at once: by their number, ascending, each more than all before it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub batches: Vec<CompiledBatch>,
@@ -103,6 +115,7 @@ impl CompileReport {
             graph: batch.graph.clone(),
             slices: batch.slices.clone(),
             accuracy: batch.accuracy.clone(),
+            outlook: None,
             batches: Vec::new(),
         });
         std::iter::once(own).chain(batches)
@@ -213,7 +226,7 @@ pub struct Accuracy {
     /// What was tried, in its order, and what became of it; the last that was chosen stands in the manifest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tried: Vec<Tried>,
-    /// Node by node, in the graph's order; of more than [`MAX_NODES`] those that are furthest off.
+    /// Node by node, in the graph's order; of more than [`MAX_NODES`](crate::outlook::MAX_NODES) those that are furthest off.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<NodeAccuracy>,
     /// By output, the natural magnitude that errors were measured with.
@@ -223,9 +236,6 @@ pub struct Accuracy {
     /// Whether the greatest error is within it, and nearly every sample has the float model's whole numbers.
     pub within_budget: bool,
 }
-
-/// The most nodes of a report.
-pub const MAX_NODES: usize = 512;
 
 /// One way to hold the model's tensors in integers, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -319,6 +329,9 @@ pub struct CompileFailure {
     /// Every unsupported node, at once.
     #[serde(default)]
     pub unsupported: Vec<UnsupportedOp>,
+    /// The file's nodes, where some of them are not supported: how they are drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outline: Option<Outline>,
 }
 
 /// A node that has no circuit.
@@ -369,6 +382,7 @@ mod tests {
                 budget_millionths: 10_000,
                 within_budget: true,
             },
+            outlook: None,
             batches: Vec::new(),
         }
     }

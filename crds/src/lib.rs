@@ -13,6 +13,7 @@ pub mod float_wire;
 pub mod generated;
 #[cfg(feature = "k8s")]
 pub mod k8s;
+pub mod outlook;
 pub mod slice_files;
 pub mod wire;
 pub mod words;

@@ -196,6 +196,7 @@ async fn a_run_is_followed_to_its_receipt_by_whoever_has_its_address_and_by_nobo
         graph["edges"].as_array().unwrap().len() >= nodes.len() - 1,
         "{graph}"
     );
+    compiled_is_told_of(&shown, nodes.len()).await;
 
     // What became of it is told before the end, and the page stays until then.
     shown.line("the web app stays");
@@ -210,6 +211,92 @@ async fn a_run_is_followed_to_its_receipt_by_whoever_has_its_address_and_by_nobo
         .read_to_string(&mut told)
         .unwrap();
     assert!(ended.success() && told.contains("answer   7"), "{ended}: {told}");
+}
+
+/// What the compiler has reported, an input that is tried, and the history of the Model and of its miners.
+async fn compiled_is_told_of(shown: &Shown, drawn: usize) {
+    let report = shown.json("/api/v1/models/default/digits/report").await;
+    let nodes = report["outlook"]["nodes"].as_array().unwrap();
+    assert_eq!(nodes.len(), drawn - 1, "all but the input: {report}");
+    assert!(
+        nodes
+            .iter()
+            .any(|node| node["alone"]["predictedProofBytes"].as_u64() > Some(100))
+    );
+    let cuts = report["outlook"]["cuts"].as_array().unwrap();
+    assert!(
+        cuts.iter().any(|cut| cut["proofSystem"] == "Halo2Kzg"),
+        "{report}"
+    );
+    let of_four = |cut: &&Value| cut["parallelism"] == 4 && cut["proofSystem"] == "SumcheckWhir";
+    let four = &cuts.iter().find(of_four).unwrap()["outcome"]["cut"];
+    let sum = |field: &str| {
+        let slices = report["slices"].as_array().unwrap();
+        slices
+            .iter()
+            .map(|slice| slice[field].as_u64().unwrap())
+            .sum::<u64>()
+    };
+    assert_eq!(
+        four["predictedProofBytes"].as_u64(),
+        Some(sum("predictedProofBytes")),
+        "it is cut into four"
+    );
+    assert_eq!(report["tried"].as_array().map(Vec::is_empty), Some(false));
+
+    let input =
+        serde_json::json!({ "inline": { "image": { "shape": [1, 1, 8, 8], "data": vec![0.25; 64] } } });
+    let attempt = |body: Value| {
+        let call = shown
+            .client
+            .post(format!("{}/api/v1/models/default/digits/try", shown.address));
+        call.bearer_auth(&shown.token).json(&body).send()
+    };
+    let tried: Value = attempt(input).await.unwrap().json().await.unwrap();
+    let values = |what: &str| tried[what][0]["values"].as_array().map(Vec::len);
+    assert_eq!(
+        (values("integers"), values("floats")),
+        (Some(10), Some(10)),
+        "{tried}"
+    );
+    let wrong = attempt(serde_json::json!({ "inline": { "picture": { "shape": [1], "data": [1.0] } } }));
+    let wrong: Value = wrong.await.unwrap().json().await.unwrap();
+    let message = wrong["message"].as_str().unwrap();
+    assert!(
+        wrong["reason"] == "NotTried" && message.contains("picture"),
+        "{wrong}"
+    );
+
+    let verified = |told: &Value| {
+        let spans = told["spans"].as_array().unwrap().iter();
+        spans.map(|span| span["verified"].as_u64().unwrap()).sum::<u64>()
+    };
+    let all = shown.json("/api/v1/history?hours=1").await;
+    assert_eq!(
+        (all["stepMinutes"].as_u64(), verified(&all)),
+        (Some(1), 4),
+        "{all}"
+    );
+    let model = shown.json("/api/v1/models/default/digits/history?hours=24").await;
+    assert_eq!(verified(&model), 4, "{model}");
+    let pools = ["miner-alpha/alpha", "miner-beta/beta"];
+    let mut of_pools = 0;
+    for pool in pools {
+        of_pools += verified(
+            &shown
+                .json(&format!("/api/v1/pools/{pool}/history?hours=24"))
+                .await,
+        );
+    }
+    assert_eq!(of_pools, 4);
+    let trends = shown.json("/api/v1/trends").await;
+    let miners = trends["miners"].as_object().unwrap();
+    assert!(
+        miners
+            .values()
+            .any(|miner| miner["meanBytes"].as_u64() > Some(100)),
+        "{trends}"
+    );
 }
 
 #[tokio::test]
@@ -236,6 +323,8 @@ async fn where_the_validator_says_so_everybody_sees_counts_and_nobody_a_request(
         "/api/v1/pools/miner-alpha/alpha",
         "/api/v1/validator",
         "/api/v1/history?hours=24",
+        "/api/v1/pools/miner-alpha/alpha/history?hours=24",
+        "/api/v1/trends",
     ] {
         assert_eq!(anybody(path).await.unwrap().status(), 200, "{path}");
     }
@@ -243,6 +332,9 @@ async fn where_the_validator_says_so_everybody_sees_counts_and_nobody_a_request(
         "/api/v1/requests/default/digit-7",
         "/api/v1/requests/default/digit-7/receipt",
         "/api/v1/models/default/digits/graph",
+        "/api/v1/models/default/digits/report",
+        "/api/v1/models/default/digits/history?hours=24",
+        "/api/v1/trends?namespace=default",
     ] {
         let refused = reason(anybody(path).await.unwrap()).await;
         assert_eq!(refused, (401, "UnknownToken".to_owned()), "{path}");

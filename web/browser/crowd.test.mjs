@@ -16,8 +16,9 @@ after(async () => {
 });
 
 test("with 1,500 miners Stats take at most 100 ms of script a second, and no task is longer than that", { timeout: 90_000 }, async (t) => {
-    const spans = Array.from({ length: 90 }, (_, at) => ({ from: 3_600_000 * at, requests: 9, verified: 90 + (at % 7), faults: at % 3, others: 1, p50Micros: 9e5, p95Micros: 2e6 }));
-    const answers = { history: { hours: 2160, stepHours: 24, spans }, validator: standing(MINERS) };
+    const spans = Array.from({ length: 90 }, (_, at) => ({ from: 3_600_000 * at, requests: 9, verified: 90 + (at % 7), faults: at % 3, others: 1, bytes: 9e6, p50Micros: 9e5, p95Micros: 2e6 }));
+    const trends = { hours: 24, miners: Object.fromEntries(Array.from({ length: MINERS }, (_, at) => [`ed25519:${String(at).padStart(64, "0")}`, { verified: Array.from({ length: 24 }, (_, hour) => (at * hour) % 17), faults: at % 3, meanBytes: 60_000 }])) };
+    const answers = { history: { hours: 2160, stepMinutes: 1440, spans }, validator: standing(MINERS), trends };
     const crowd = await standIn(run, {
         answer: (path) => answers[path],
         overview: (second) => network({ miners: MINERS, hostile: false, second }),
@@ -48,7 +49,7 @@ test("a graph of 500 nodes is laid out and drawn in less than a second, and is m
     // Chains beside each other, with edges that pass by many layers.
     const edges = nodes.flatMap((_, at) => [[at - 3, at], ...(at % 7 === 0 ? [[at - 60, at]] : [])].filter(([from]) => from >= 0));
     const slices = Array.from({ length: 20 }, (_, index) => ({ index, nodes: `${index}`, vkDigest: `sha256:${"0".repeat(64)}`, measures: {}, predictedMemoryBytes: 1, predictedMillis: index }));
-    const answers = { "models/n/big": { metadata, proofSystem: "SumcheckWhir", parallelism: 20, errorBudgetMillionths: 1, classes: 0, spec: {}, status: { graphDigest: "sha256:0", sliceCount: 20, slices } }, "models/n/big/graph": { nodes, edges, outputs: [499] } };
+    const answers = { "models/n/big": { metadata, proofSystem: "SumcheckWhir", parallelism: 20, errorBudgetMillionths: 1, classes: 0, spec: {}, status: { graphDigest: "sha256:0", sliceCount: 20, slices } }, "models/n/big/graph": { nodes, edges, outputs: [499] }, "models/n/big/history": { hours: 24, stepMinutes: 60, spans: [] }, "models/n/big/report": { nodes: nodes.map(({ name }, at) => ({ node: name, maxErrorMillionths: at, saturations: 0 })), outlook: { nodes: nodes.map((_, at) => ({ claims: ["Requantised"], alone: { predictedMicros: 100 * at, predictedMemoryBytes: 1 << 20, predictedProofBytes: 60_000 } })) } } };
     const crowd = await standIn(run, { answer: (path) => answers[path], overview: () => network({ miners: 2, hostile: false }) });
     t.after(() => crowd.close());
     const { page, all, close } = await visit(browser);
@@ -95,6 +96,15 @@ test("names, labels and reasons are texts on every page, whatever they say", { t
             },
         },
         "models/n/m/graph": { nodes: lines((text, at) => ({ name: text, op: text, shape: [1], bits: 8, signed: true, exponent: 1, weights: 1, ...(at ? { slice: 0 } : {}) })), edges: lines((_, at) => [0, at]), outputs: [1] },
+        "models/n/m/report": {
+            tried: lines((text) => ({ profile: text, headroomMillionths: 1, maxErrorMillionths: 1, outcome: text, refused: text })), nodes: lines((text) => ({ node: text, maxErrorMillionths: 1, saturations: 0 })), slices: [],
+            outlook: { cuts: lines((text, at) => ({ proofSystem: at ? text : a, parallelism: 4, outcome: { refused: text } })), nodes: lines((text) => ({ claims: [text] })) }, unsupported: lines((text) => ({ node: text, op: text, reason: text })),
+        },
+        "models/n/o": { metadata, proofSystem: a, parallelism: 4, errorBudgetMillionths: 1, classes: 2, spec: {}, status: { unsupported: lines((text) => ({ node: text, op: text, reason: text })), conditions } },
+        "models/n/o/report": { unsupported: lines((text) => ({ node: text, op: text, reason: text })), outline: { nodes: lines((text) => ({ name: text, op: text })), edges: lines((_, at) => [0, at]).slice(1) } },
+        "models/n/m/history": { hours: 24, stepMinutes: 60, spans: [] },
+        "pools/n/m/history": { hours: 24, stepMinutes: 60, spans: [] },
+        trends: { hours: 24, miners: Object.fromEntries(lines((text) => [text, { verified: [1, 2], faults: 1, meanBytes: 5 }])) },
         "models/n/m/tensors": { inputs: [{ name: a, shape: [1, 1, 2, 2], whole: false, least: -1, greatest: 1 }], outputs: [] },
         "pools/n/m": {
             pool: { metadata, status: { identity: a, scoreMillionths: 1, failures: { [a]: 1, [b]: 2 }, conditions } },
@@ -105,12 +115,12 @@ test("names, labels and reasons are texts on every page, whatever they say", { t
             validators: [{ metadata: { ...metadata, name: a }, status: { settings: { network: b, maxErrorMillionths: 1 }, totals: { requestsSucceeded: 1, requestsFailed: 1, slicesVerified: 1 } } }],
             standing: { rule, at: 1, miners: lines((text, at) => ({ ...score, miner: `${text}${at}`, owner: text, why: text })) },
         },
-        history: { hours: 24, stepHours: 1, spans: [{ from: 0, requests: 1, verified: 1, faults: 1, others: 1, p50Micros: 1, p95Micros: 2 }] },
+        history: { hours: 24, stepMinutes: 60, spans: [{ from: 0, requests: 1, verified: 1, faults: 1, others: 1, bytes: 1, p50Micros: 1, p95Micros: 2 }] },
     };
     const crowd = await standIn(run, { answer: (path) => answers[path], overview: () => world });
     t.after(() => crowd.close());
     const { page, all, close } = await visit(browser, { allowed: (message) => /404/.test(message.text()) });
-    const places = { "/": "", "/requests/n/m": ".beside .chosen", "/models/n/m": ".node", "/pools/n/m": ".banner", "/validator": "table" };
+    const places = { "/": "", "/requests/n/m": ".beside .chosen", "/models/n/m": ".node", "/models/n/o": ".node", "/pools/n/m": ".banner", "/validator": "table" };
     for (const place of Object.keys(places)) {
         await page.goto(`${crowd.origin}${place}#token=any`);
         const ready = place === "/" ? page.getByText("60 pools") : page.locator(places[place]).first();

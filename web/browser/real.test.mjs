@@ -72,6 +72,23 @@ test("a file becomes a Model, an input a proved answer, and the receipt names wh
     await page.getByText("takes 64 values; 2 are given").waitFor();
     assert.ok(await page.getByRole("button", { name: "Prove it" }).isDisabled(), "what does not fit is not sent");
     await page.getByRole("button", { name: "Zeros" }).click();
+    for (const [colour, key] of [["cost", "ms"], ["error", "%"], ["support", "proved"]]) {
+        await page.getByLabel("Colour by").selectOption(colour);
+        await page.locator(".keys").getByText(key).first().waitFor();
+    }
+    const took = await page.getByLabel("Slices, at least").evaluate(async (select) => {
+        const began = performance.now();
+        select.value = "1";
+        select.dispatchEvent(new Event("change", { bubbles: true }));
+        while (document.querySelector(".consequence dd").textContent !== "1") await new Promise(requestAnimationFrame);
+        return performance.now() - began;
+    });
+    console.log(`measured: what a choice comes to is shown within ${took.toFixed(0)} ms`);
+    assert.ok(took < 300, `${took} ms`);
+    await page.getByRole("button", { name: "Only try it" }).click();
+    await page.getByRole("heading", { name: "Answer, not proved" }).waitFor();
+    await page.getByText("The integers are at most").waitFor();
+    assert.deepEqual(await usable(page), []);
     await page.getByRole("button", { name: "Prove it" }).click();
     await page.waitForURL(/\/requests\/default\/my-digits-/);
     await page.locator("h1 .badge.good").waitFor();

@@ -191,6 +191,58 @@ export interface Graph {
     outputs: number[];
 }
 
+/** A node's tensor against the float model's. */
+export interface NodeAccuracy {
+    node: string;
+    maxErrorMillionths: number;
+    sqnrMillibels?: number;
+    saturations: number;
+}
+/** A way to hold the model in integers that the compiler has tried. */
+export interface TriedWay {
+    profile: string;
+    widened?: number;
+    headroomMillionths: number;
+    shortShifts?: boolean;
+    maxErrorMillionths?: number;
+    outcome: string;
+    refused?: string;
+}
+interface Work {
+    predictedMicros: number;
+    predictedMemoryBytes: number;
+    predictedProofBytes: number;
+}
+export interface NodeOutlook {
+    claims: string[];
+    alone?: Work;
+}
+/** What a choice of proof system and least number of slices comes to. */
+export interface Cut {
+    proofSystem: string;
+    parallelism: number;
+    outcome: { cut: Work & { slices: number; longestMicros: number } } | { refused: string };
+}
+export interface Unsupported {
+    node: string;
+    op: string;
+    reason: string;
+}
+export interface Outline {
+    nodes: { name: string; op: string }[];
+    edges: [number, number][];
+}
+/** What the compiler has reported: of a model that is compiled, or of one that is refused. */
+export interface Report {
+    budgetMillionths?: number;
+    tried?: TriedWay[];
+    nodes?: NodeAccuracy[];
+    slices?: Work[];
+    outlook?: { cuts?: Cut[]; nodes?: NodeOutlook[] } | null;
+    unsupported?: Unsupported[];
+    outline?: Outline | null;
+}
+
 /** Why a call has no answer: a stable word, and a sentence. */
 export class ApiError extends Error {
     constructor(
@@ -281,6 +333,9 @@ export const readReceipt = async (namespace: string, name: string) =>
 
 export const readManifest = async (namespace: string, name: string) =>
     new Uint8Array(await (await call(`${path("models", namespace, name)}/manifest`)).arrayBuffer());
+/** What the compiler has reported of a Model. */
+export const readReport = (namespace: string, name: string, signal?: AbortSignal) =>
+    get<Report>(`${path("models", namespace, name)}/report`, signal);
 /** What a Model takes and gives. */
 export const readTensors = (namespace: string, name: string, signal?: AbortSignal) =>
     get<{ inputs: Taken[]; outputs: Taken[] }>(`${path("models", namespace, name)}/tensors`, signal);
@@ -291,6 +346,15 @@ export interface FloatOutput {
     values: (number | null)[];
     count: number;
 }
+/** An answer that was not proved: what the integers give, and what the float model says, or why it says nothing. */
+export interface Tried {
+    integers: FloatOutput[];
+    floats: FloatOutput[] | null;
+    why: string | null;
+}
+/** Tries an input, which is kept nowhere. */
+export const tryInput = async (namespace: string, name: string, inline: Fields) =>
+    (await call(`${path("models", namespace, name)}/try`, undefined, { method: "POST", type: "application/json", body: JSON.stringify({ inline }) })).json() as Promise<Tried>;
 /** The float model's answer to a request that has succeeded. */
 export const readFloat = (namespace: string, name: string, signal?: AbortSignal) =>
     get<FloatOutput[]>(`${path("requests", namespace, name)}/float`, signal);
@@ -356,6 +420,18 @@ export interface PoolView {
     why: Explained | null;
 }
 export type StandingRow = Score & { miner: string };
+/** The weights that were made last, and whether they have left. */
+export interface Weights {
+    netuid: number;
+    block: number;
+    at: string;
+    digest: string;
+    uids: number;
+    leftOut: number;
+    greatest?: { uid: number; weight: number }[];
+    sent?: number;
+    next: number;
+}
 export interface ValidatorView {
     head: { validator: string; segments: number; entries: number; last: string | null; waiting: number };
     validators: {
@@ -363,6 +439,8 @@ export interface ValidatorView {
         status: null | {
             settings?: { network: string; maxErrorMillionths: number };
             totals?: { requestsSucceeded: number; requestsFailed: number; slicesVerified: number };
+            weights?: Weights;
+            conditions?: Condition[];
         };
     }[];
     standing: { rule: Rule; at: number; miners: StandingRow[] };
@@ -373,15 +451,25 @@ export interface Span {
     verified: number;
     faults: number;
     others: number;
+    bytes: number;
     p50Micros: number | null;
     p95Micros: number | null;
 }
 export interface History {
     hours: number;
-    stepHours: number;
+    stepMinutes: number;
     spans: Span[];
 }
-export const readHistory = (hours: number, signal?: AbortSignal) => get<History>(`history?${new URLSearchParams({ hours: String(hours) })}`, signal);
+/** Whose history: everybody's, a pool's miner's, or a Model's as it is compiled now. */
+export type HistoryOf = { kind: "all" } | { kind: "pools" | "models"; namespace: string; name: string };
+/** How miners have worked in the last hours, by identity. */
+export interface Trends {
+    hours: number;
+    miners: Record<string, { verified: number[]; faults: number; meanBytes: number | null }>;
+}
+export const readHistory = (of: HistoryOf, hours: number, signal?: AbortSignal) =>
+    get<History>(`${of.kind === "all" ? "" : `${path(of.kind, of.namespace, of.name)}/`}history?${new URLSearchParams({ hours: String(hours) })}`, signal);
+export const readTrends = (namespace: string, signal?: AbortSignal) => get<Trends>(`trends${namespace === "" ? "" : `?${new URLSearchParams({ namespace })}`}`, signal);
 export const readPool = (namespace: string, name: string, signal?: AbortSignal) => get<PoolView>(path("pools", namespace, name), signal);
 export const readValidator = (signal?: AbortSignal) => get<ValidatorView>("validator", signal);
 

@@ -12,6 +12,12 @@ export function millis(value: number | null | undefined): string {
     return `${Math.floor(minutes / 1440)} d ${Math.floor((minutes % 1440) / 60)} h`;
 }
 
+/** A predicted time, told to the microsecond where it is short: `850 µs`, `12.4 ms`. */
+export function micros(value: number): string {
+    if (value < 1000) return `${Math.round(value)} µs`;
+    return value < 100_000 ? `${(value / 1000).toFixed(1)} ms` : millis(value / 1000);
+}
+
 /** A time between two moments of objects, which are told to the second: `under 1 s`, `12 s`, `3 min 20 s`. */
 export function seconds(value: number | null | undefined): string {
     if (value === null || value === undefined) return "–";

@@ -73,7 +73,7 @@ function App() {
         }
         switch (page.page) {
             case "overview":
-                if (overview) return <OverviewPage of={overview} all={who === "token"} />;
+                if (overview) return <OverviewPage of={overview} all={who === "token"} namespace={who === "token" ? namespace : ""} />;
                 return (
                     <>
                         <h1>Overview</h1>

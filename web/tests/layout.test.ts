@@ -67,10 +67,11 @@ test("everything is within its bounds and every edge goes down", () => {
 test("500 nodes are laid out in less than a second", () => {
     const boxes = Array.from({ length: 500 }, () => box);
     const edges = network(500, 11);
-    const began = performance.now();
+    // Of processor time: whatever else the machine does takes none of it.
+    const began = process.cpuUsage();
     layout(boxes, edges);
-    const took = performance.now() - began;
-    assert.ok(took < 1000, `${took} ms`);
+    const { user, system } = process.cpuUsage(began);
+    assert.ok(user + system < 1_000_000, `${user + system} µs`);
 });
 
 test("a chain is a straight line", () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { Window } from "happy-dom";
-import type { Graph, ModelView, Overview, PoolView, RequestView, ValidatorView } from "../src/api.js";
+import type { Graph, ModelView, Overview, PoolView, Report, RequestView, ValidatorView } from "../src/api.js";
 
 /** What a miner, a model or a message may say, if it can. */
 const HOSTILE = `<img src=x onerror="globalThis.stolen=1"><script>globalThis.stolen=1</script>`;
@@ -60,6 +60,7 @@ const model: ModelView = {
     classes: 0,
     spec: { source: { artifact: `sha256:${"d".repeat(64)}` }, proofSystem: "SumcheckWhir" },
     status: {
+        manifestDigest: `sha256:${"9".repeat(64)}`,
         graphDigest: `sha256:${"c".repeat(64)}`,
         sliceCount: 1,
         slices: [{ index: 0, nodes: HOSTILE, vkDigest: `sha256:${"b".repeat(64)}`, measures: { cells: 4096 }, predictedMemoryBytes: 1 << 20, predictedMillis: 30 }],
@@ -77,6 +78,25 @@ const graph: Graph = {
     outputs: [1],
 };
 
+const report: Report = {
+    budgetMillionths: 10_000,
+    tried: [{ profile: "P12", headroomMillionths: 2_000_000, maxErrorMillionths: 4000, outcome: "noRoom" }, { profile: "P16", headroomMillionths: 2_000_000, maxErrorMillionths: 321, outcome: "chosen" }],
+    nodes: [{ node: HOSTILE, maxErrorMillionths: 77, saturations: 0 }],
+    slices: [{ predictedMicros: 30_000, predictedMemoryBytes: 1 << 20, predictedProofBytes: 71_680 }],
+    outlook: {
+        cuts: [
+            { proofSystem: "SumcheckWhir", parallelism: 1, outcome: { cut: { slices: 1, predictedMicros: 30_000, longestMicros: 30_000, predictedMemoryBytes: 1 << 20, predictedProofBytes: 71_680 } } },
+            { proofSystem: "SumcheckWhir", parallelism: 2, outcome: { cut: { slices: 2, predictedMicros: 44_000, longestMicros: 23_000, predictedMemoryBytes: 1 << 19, predictedProofBytes: 122_880 } } },
+            { proofSystem: "Halo2Kzg", parallelism: 1, outcome: { refused: HOSTILE } },
+        ],
+        nodes: [{ claims: ["Requantised"], alone: { predictedMicros: 29_000, predictedMemoryBytes: 1 << 20, predictedProofBytes: 61_440 } }],
+    },
+};
+const bad: ModelView = { ...model, metadata: { ...request.metadata, name: "bad" }, status: { unsupported: [{ node: HOSTILE, op: "Odd", reason: HOSTILE }], conditions: [{ ...condition, status: "False", reason: "UnsupportedNodes" }] } };
+const refusedReport: Report = {
+    unsupported: [{ node: HOSTILE, op: "Odd", reason: HOSTILE }, { node: "second", op: "Odder", reason: "of another kind" }],
+    outline: { nodes: [{ name: "first", op: "Conv" }, { name: HOSTILE, op: "Odd" }, { name: "second", op: "Odder" }], edges: [[0, 1], [1, 2]] },
+};
 const tensors = {
     inputs: [{ name: HOSTILE, shape: [1, 2], whole: false, least: -16, greatest: 15.9 }],
     outputs: [{ name: "y", shape: [1, 2], whole: false, least: -16, greatest: 15.9 }],
@@ -89,15 +109,15 @@ const pool: PoolView = {
 };
 const validator: ValidatorView = {
     head: { validator: "ed25519:cd", segments: 12, entries: 3456, last: `sha256:${"f".repeat(64)}`, waiting: 2 },
-    validators: [{ metadata: request.metadata, status: { settings: { network: HOSTILE, maxErrorMillionths: 10_000 }, totals: { requestsSucceeded: 8, requestsFailed: 1, slicesVerified: 99 } } }],
+    validators: [{ metadata: request.metadata, status: { settings: { network: HOSTILE, maxErrorMillionths: 10_000 }, totals: { requestsSucceeded: 8, requestsFailed: 1, slicesVerified: 99 }, weights: { netuid: 2, block: 4321, at: "2026-11-30T00:00:00Z", digest: HOSTILE, uids: 3, leftOut: 1, greatest: [{ uid: 7, weight: 65_535 }], next: 4421 }, conditions: [condition] } }],
     standing: { rule, at: 1000, miners: [{ ...score, miner: "ed25519:ab" }] },
 };
 const past = {
     hours: 24,
-    stepHours: 1,
+    stepMinutes: 60,
     spans: [
-        { from: 0, requests: 3, verified: 8, faults: 1, others: 2, p50Micros: 400_000, p95Micros: 2_500_000 },
-        { from: 3_600_000, requests: 0, verified: 0, faults: 0, others: 0, p50Micros: null, p95Micros: null },
+        { from: 0, requests: 3, verified: 8, faults: 1, others: 2, bytes: 81_920, p50Micros: 400_000, p95Micros: 2_500_000 },
+        { from: 3_600_000, requests: 0, verified: 0, faults: 0, others: 0, bytes: 0, p50Micros: null, p95Micros: null },
     ],
 };
 const TOKEN = "e30.e30.secret";
@@ -119,7 +139,7 @@ function answer(path: string): Response {
         // A line that stays open.
         return new Response(new ReadableStream({ start: (line) => line.enqueue(event) }));
     }
-    const answers: Record<string, unknown> = { "/api/v1/history?hours=24": past, "/api/v1/history?hours=168": { ...past, hours: 168, stepHours: 2, spans: [] }, "/api/v1/requests/n/one": request, "/api/v1/requests/n/one/float": [{ name: HOSTILE, shape: [1, 2], values: [0.125, null], count: 2 }], "/api/v1/pools/n/fast": pool, "/api/v1/validator": validator, "/api/v1/models/n/wine": model, "/api/v1/models/n/wine/tensors": tensors, "/api/v1/models/n/wine/graph": graph };
+    const answers: Record<string, unknown> = { "/api/v1/history?hours=24": past, "/api/v1/history?hours=168": { ...past, hours: 168, stepMinutes: 120, spans: [] }, "/api/v1/pools/n/fast/history?hours=24": past, "/api/v1/models/n/wine/history?hours=24": past, "/api/v1/trends": { hours: 24, miners: { [HOSTILE]: { verified: [0, 3, 1], faults: 1, meanBytes: 45_711 } } }, "/api/v1/models/n/wine/report": report, "/api/v1/models/n/bad": bad, "/api/v1/models/n/bad/report": refusedReport, "/api/v1/requests/n/one": request, "/api/v1/requests/n/one/float": [{ name: HOSTILE, shape: [1, 2], values: [0.125, null], count: 2 }], "/api/v1/pools/n/fast": pool, "/api/v1/validator": validator, "/api/v1/models/n/wine": model, "/api/v1/models/n/wine/tensors": tensors, "/api/v1/models/n/wine/graph": graph };
     const found = answers[path] ?? made.get(path);
     return found ? Response.json(found) : Response.json({ reason: "NotFound", message: "there is none" }, { status: 404 });
 }
@@ -140,6 +160,7 @@ const globals: Record<string, unknown> = {
         if (options.method !== undefined) {
             const body = typeof options.body === "string" ? options.body : new TextDecoder().decode(options.body);
             sent.push({ method: options.method, path: input, type: options.headers["content-type"] ?? "", body });
+            if (input.endsWith("/try")) return Promise.resolve(answer(input));
             if (options.method === "POST") {
                 const object = JSON.parse(body) as { metadata: { name: string } };
                 made.set(`${input}/${object.metadata.name}`, input.includes("/models/") ? model : request);
@@ -186,6 +207,20 @@ test("the pages", async (t) => {
         harmless();
     });
 
+    await t.test("the leaderboard has each miner's last day and the size of its proofs, and is filtered by the address", async () => {
+        await until(() => window.document.querySelector(".spark") !== null, "the last day");
+        assert.equal(window.document.querySelector(".spark")!.getAttribute("aria-label"), "4 verified in the last 24 hours");
+        assert.equal((window.document.querySelector(".spark path")!.getAttribute("d") ?? "").match(/M/g)!.length, 2, "a bar for each hour that has one");
+        const only = window.document.querySelector("select[aria-label='Which miners']") as unknown as { value: string; dispatchEvent(event: unknown): void };
+        for (const [value, found] of [["ready", 0], ["faulty", 1], ["", 1]] as const) {
+            only.value = value;
+            only.dispatchEvent(new window.Event("change", { bubbles: true }));
+            await until(() => window.document.querySelectorAll(".spark").length === found, value);
+            assert.equal(new URLSearchParams(window.location.search).get("only"), value === "" ? null : value);
+        }
+        harmless();
+    });
+
     await t.test("history is drawn, and its window is in the address", async () => {
         await until(() => window.document.querySelector("path.line") !== null, "the chart");
         const said = [...window.document.querySelectorAll("svg")].map((svg) => svg.getAttribute("aria-label") ?? "").join(" ");
@@ -212,6 +247,7 @@ test("the pages", async (t) => {
         await until(() => text().includes("1.3e-1"), "the float answer beside it");
         for (const shown of ["Float model", "0.125", "attempt 1", "2 s", "2.0 KiB", "This page verifies nothing", HOSTILE]) assert.ok(text().includes(shown), shown);
         assert.equal(window.document.querySelectorAll(".lane").length, 1);
+        assert.deepEqual([...window.document.querySelectorAll(".map li")].map((one) => one.className), ["verified"], "slice by slice");
         assert.equal(window.document.querySelectorAll(".bar").length, 2);
         harmless();
     });
@@ -220,9 +256,62 @@ test("the pages", async (t) => {
         await visit("/models/n/wine");
         await until(() => window.document.querySelectorAll(".node").length === 2, "the graph");
         assert.equal(window.document.querySelectorAll("path.edge").length, 1);
+        const select = (named: string) => [...window.document.querySelectorAll("label")].find((one) => one.textContent?.startsWith(named))!.querySelector("select") as unknown as { value: string; dispatchEvent(event: unknown): void };
+        const choose = (named: string, value: string) => {
+            const one = select(named);
+            one.value = value;
+            one.dispatchEvent(new window.Event("change", { bubbles: true }));
+        };
+        for (const [colour, key] of [["error", "0.0077 %"], ["cost", "29.0 ms"], ["support", "brings or moves values"]] as const) {
+            choose("Colour by", colour);
+            await until(() => (window.document.querySelector(".keys")?.textContent ?? "").includes(key), `the key to ${colour}`);
+            assert.equal(new URLSearchParams(window.location.search).get("colour"), colour);
+        }
         (window.document.querySelectorAll(".node")[1] as unknown as { dispatchEvent(event: unknown): void }).dispatchEvent(new window.MouseEvent("click", { bubbles: true }));
         await until(() => text().includes("an output of the request"), "the panel");
-        assert.ok(text().includes("What cannot be proved"));
+        for (const shown of ["What cannot be proved", "Requantised", "-16 to 15.875", "60.0 KiB", "70.0 KiB", "What was tried"]) assert.ok(text().includes(shown), shown);
+        assert.equal(new URLSearchParams(window.location.search).get("node"), HOSTILE, "the node is in the address");
+        harmless();
+        // What another choice comes to is there at once.
+        const consequence = () => window.document.querySelector(".consequence")?.textContent ?? "";
+        assert.ok(consequence().includes("44.0 ms") && consequence().includes("120.0 KiB"), consequence());
+        choose("Slices, at least", "1");
+        await until(() => consequence().includes("30.0 ms"), "one slice");
+        choose("Proof system", "Halo2Kzg");
+        await until(() => window.document.querySelector(".wrong")?.textContent === HOSTILE, "why there is none");
+        choose("Proof system", "SumcheckWhir");
+        await until(() => consequence() !== "", "the first again");
+        harmless();
+        const compile = () => [...window.document.querySelectorAll("button")].find((one) => one.textContent === "Compile it so")!;
+        compile().click();
+        await until(() => sent.length > 0, "a Model is made");
+        const [one] = sent.splice(0);
+        const object = JSON.parse(one!.body) as { kind: string; metadata: { name: string }; spec: { slicing: unknown; proofSystem: string; source: unknown } };
+        assert.deepEqual([object.kind, object.spec.slicing, object.spec.proofSystem, object.spec.source], ["Model", { parallelism: 1 }, "SumcheckWhir", model.spec["source"]]);
+        assert.match(object.metadata.name, /^wine-[0-9a-f]{8}$/);
+        await visit("/models/n/wine");
+        await until(() => window.document.querySelectorAll(".node").length === 2, "the graph again");
+    });
+
+    await t.test("a model that cannot be proved is drawn, with every reason", async () => {
+        await visit("/models/n/bad");
+        await until(() => window.document.querySelectorAll(".node").length === 3, "the file's nodes");
+        for (const shown of ["2 nodes", "of another kind", "cannot be proved", HOSTILE]) assert.ok(text().includes(shown), shown);
+        await until(() => (window.document.querySelector(".panel")?.textContent ?? "").includes("Cannot be proved"), "the first of them");
+        (window.document.querySelectorAll(".node")[2] as unknown as { dispatchEvent(event: unknown): void }).dispatchEvent(new window.MouseEvent("click", { bubbles: true }));
+        await until(() => (window.document.querySelector(".panel")?.textContent ?? "").includes("of another kind"), "the reason");
+        harmless();
+        await visit("/models/n/wine");
+    });
+
+    await t.test("an input is only tried: the integers stand beside the float model, and nothing is made", async () => {
+        await until(() => window.document.querySelector("textarea") !== null, "the input");
+        made.set("/api/v1/models/n/wine/try", { integers: [{ name: HOSTILE, shape: [1, 2], values: [0.5, -3], count: 2 }], floats: [{ name: HOSTILE, shape: [1, 2], values: [0.25, -3], count: 2 }], why: null });
+        [...window.document.querySelectorAll("button")].find((one) => one.textContent === "Only try it")!.click();
+        await until(() => text().includes("Answer, not proved"), "the answer");
+        for (const shown of ["Integers", "at most 2.5e-1 from the float model, 8.3 % of the greatest value", HOSTILE]) assert.ok(text().includes(shown), shown);
+        const [one] = sent.splice(0);
+        assert.deepEqual([one!.path, Object.keys((JSON.parse(one!.body) as { inline: object }).inline)], ["/api/v1/models/n/wine/try", [HOSTILE]]);
         harmless();
     });
 
@@ -272,11 +361,12 @@ test("the pages", async (t) => {
     await t.test("a miner's page says why it has its score, and the validator's what is in force", async () => {
         await visit("/pools/n/fast");
         await until(() => text().includes("Why this score"), "why");
+        await until(() => text().includes("claims of this miner"), "its history");
         for (const shown of ["340,282,366,920,938,463,463,374,607,431,768,211,455", "3 of 20", "12.5 %", "-12", "2.50 s", "the latest 1 of 700", "ledger explain SEGMENTS --miner ed25519:ab --at 1000", HOSTILE]) assert.ok(text().includes(shown), shown);
         harmless();
         await visit("/validator");
         await until(() => text().includes("Ledger's head"), "the head");
-        for (const shown of ["3,458", "2 of them not signed yet", "168 h", "200 %", "12.5 %", "The page verifies nothing of it", HOSTILE]) assert.ok(text().includes(shown), shown);
+        for (const shown of ["3,458", "2 of them not signed yet", "168 h", "200 %", "12.5 %", "The page verifies nothing of it", "they have not left yet", "4,421", HOSTILE]) assert.ok(text().includes(shown), shown);
         assert.ok(window.document.querySelector('[aria-label="Save shares as CSV"]'));
         harmless();
     });

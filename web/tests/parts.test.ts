@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
-import type { Claim, Graph, GraphNode } from "../src/api.js";
+import type { Claim, Graph, GraphNode, Report } from "../src/api.js";
+import { way } from "../src/choices.js";
 import { ago, bytes, digits, float, millis, share, short, words } from "../src/format.js";
-import { grouped, single } from "../src/graph.js";
+import { type Colour, COLOURS, colourOf, grouped, outlined, single } from "../src/graph.js";
 import { modelPath, parse, poolPath, requestPath } from "../src/route.js";
 import { Events, MAX_EVENT } from "../src/sse.js";
 import { csv, json } from "../src/table.js";
@@ -59,14 +60,91 @@ const graph: Graph = {
 };
 
 test("a graph is shown by node or by slice, each edge once", () => {
-    const nodes = single(graph);
+    const known = { report: undefined, slices: [] };
+    const nodes = single(graph, known);
     assert.deepEqual([nodes.nodes.length, nodes.edges.length], [5, 5]);
     assert.equal(nodes.nodes[4]!.title, '"><script>alert(1)</script>', "a name is text, whatever it says");
     assert.ok(nodes.nodes[4]!.label.length <= 18);
     assert.ok(nodes.nodes[4]!.facts.some(([, value]) => value === "an output of the request"));
-    const slices = grouped(graph);
+    const slices = grouped(graph, known);
     assert.deepEqual(slices.nodes.map((one) => one.label), ["x", "slice 0", "slice 1"]);
     assert.deepEqual(slices.edges, [[0, 1], [1, 2]]);
+});
+
+const drawn: Graph = {
+    nodes: [{ ...node("x"), op: "Input" }, node("a", 0), node("moved", 0), node("b", 1)],
+    edges: [[0, 1], [1, 2], [2, 3]],
+    outputs: [3],
+};
+const report: Report = {
+    budgetMillionths: 1000,
+    nodes: ["a", "moved", "b"].map((name, at) => ({ node: name, maxErrorMillionths: 10 * at, saturations: at })),
+    outlook: {
+        nodes: [
+            { claims: ["Requantised"], alone: { predictedMicros: 2500, predictedMemoryBytes: 1 << 20, predictedProofBytes: 2048 } },
+            { claims: ["Wired"] },
+            { claims: ["Table", "Wired"], alone: { predictedMicros: 500, predictedMemoryBytes: 1024, predictedProofBytes: 1024 } },
+        ],
+    },
+};
+
+test("a node has its range, its claims, its error and what it takes alone, and each colour has a key to it", () => {
+    const { nodes } = single(drawn, { report, slices: [] });
+    const facts = Object.fromEntries(nodes[1]!.facts);
+    assert.deepEqual(
+        [facts["Range"], facts["Claims"], facts["Greatest error"], facts["Proved alone"], facts["in memory"], facts["with a proof of"]],
+        ["-16 to 15.875", "Requantised", "0 %", "2.5 ms", "1.0 MiB", "2.0 KiB"],
+    );
+    assert.deepEqual(nodes.map(({ cost, error, support }) => [cost, error, support]), [[0, undefined, "moves"], [2500, 0, "proved"], [0, 10, "moves"], [500, 20, "proved"]]);
+    const told = (by: Colour) => {
+        const { paint, keys } = colourOf(by, nodes);
+        return [new Set(nodes.map(paint)).size, keys.map((key) => key.is)] as const;
+    };
+    assert.deepEqual(told("cost"), [3, ["0 µs", "1.3 ms", "2.5 ms"]]);
+    assert.deepEqual(told("error"), [4, ["0 %", "0.0010 %", "0.0020 %", "not known"]]);
+    assert.deepEqual(told("support"), [2, ["proved", "brings or moves values"]]);
+    assert.deepEqual(told("slice"), [3, ["slice 0", "slice 1"]]);
+    assert.deepEqual(told("bits"), [1, ["8 bits"]]);
+    // A node whose colour is in the key is painted so.
+    for (const by of COLOURS) {
+        const { paint, keys } = colourOf(by, nodes);
+        if (by === "support" || by === "slice") assert.ok(keys.every(({ colour }) => nodes.some((one) => paint(one) === colour)), by);
+    }
+    const { nodes: slices } = grouped(drawn, { report, slices: [{ index: 0, nodes: "", vkDigest: "", measures: {}, predictedMemoryBytes: 1, predictedMillis: 3 }] });
+    assert.deepEqual(slices.map(({ cost, error }) => [cost, error]), [[0, undefined], [3000, 10], [undefined, 20]]);
+});
+
+test("of the nodes that are furthest off alone each is found by its name, and of others nothing is said", () => {
+    const few: Report = { nodes: [{ node: "moved", maxErrorMillionths: 7, saturations: 0 }] };
+    assert.deepEqual(single(drawn, { report: few, slices: [] }).nodes.map((one) => one.error), [undefined, undefined, 7, undefined]);
+    const alike: Graph = { ...drawn, nodes: [{ ...node("x"), op: "Input" }, node("conv1", 0), node("conv10", 0)], edges: [] };
+    const tenth: Report = { nodes: [{ node: "conv10", maxErrorMillionths: 7, saturations: 0 }] };
+    assert.deepEqual(single(alike, { report: tenth, slices: [] }).nodes.map((one) => one.error), [undefined, undefined, 7], "a name that begins so is another");
+    // A report of another graph: more nodes than are drawn.
+    const many: Report = { outlook: { nodes: Array.from({ length: 9 }, () => ({ claims: ["Wired"] })) } };
+    assert.ok(single(drawn, { report: many, slices: [] }).nodes.every((one) => !one.facts.some(([what]) => what === "Claims")));
+});
+
+test("a file that cannot be proved is drawn with every reason", () => {
+    const { nodes, edges } = outlined(
+        { nodes: [{ name: "a", op: "Conv" }, { name: "b", op: "Odd" }], edges: [[0, 1]] },
+        [{ node: "b", op: "Odd", reason: "no circuit" }, { node: "b", op: "Odd", reason: "no shape" }, { node: "elsewhere", op: "X", reason: "y" }],
+    );
+    assert.deepEqual(nodes.map((one) => one.support), ["supported", "unsupported"]);
+    assert.deepEqual(nodes[1]!.facts.at(-1), ["Cannot be proved", "no circuit; no shape"]);
+    assert.deepEqual(edges, [[0, 1]]);
+});
+
+test("a budget is kept by the first way that leaves it room, of those that were tried", () => {
+    const of = (profile: string, maxErrorMillionths: number | undefined, outcome: string) => ({ profile, headroomMillionths: 2_000_000, outcome, ...(maxErrorMillionths === undefined ? {} : { maxErrorMillionths }) });
+    const told: Report = { budgetMillionths: 1000, tried: [of("P8", 40_000, "overBudget"), of("P12", 900, "noRoom"), of("P14", 300, "overBudget"), of("P16", 100, "chosen"), of("P20", undefined, "refused")] };
+    const found = (budget: number) => [way(told, budget).way?.profile, way(told, budget).said];
+    assert.deepEqual(found(1000), ["P16", "P16"]);
+    assert.deepEqual(found(1800), ["P12", "P12"]);
+    assert.deepEqual(found(100), ["P16", "P16, with little room"]);
+    assert.deepEqual(found(99), [undefined, "no way that was tried keeps it: it would be calibrated anew"]);
+    assert.deepEqual(found(80_000), ["P8", "P8; at least, it was given up early"]);
+    assert.deepEqual(way({}, 5), { said: "no way that was tried keeps it: it would be calibrated anew" });
 });
 
 // Bundled tests run from elsewhere: the sources are where the tests are started.

@@ -249,6 +249,7 @@ fn what_another_version_kept_of_a_model_still_names_the_files_that_it_was_made_f
             kind: FailureKind::Other,
             message: "no".to_owned(),
             unsupported: Vec::new(),
+            outline: None,
         }),
     };
     let json = serde_json::to_vec(&record).unwrap();

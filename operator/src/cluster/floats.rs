@@ -11,10 +11,11 @@ use zkinfer_crds::RequestUid;
 use zkinfer_crds::compile_report::{CompileOutcome, CompileReport};
 use zkinfer_crds::k8s::{InferenceRequest, Model};
 use zkml::graph::{TensorInfo, rows};
+use zkml::manifest::Manifest;
 
 use super::operator::Operator;
 use crate::reference::{Question, ReferenceError};
-use crate::runs::{Asker, CompiledModel, floats, input_len};
+use crate::runs::{Asker, CompiledModel, Row, floats, input_len};
 use crate::sources::{self, SourceError};
 use crate::web::{FloatOutput, Floats, MAX_VALUES, NoFloat};
 
@@ -89,10 +90,20 @@ async fn answer(ctx: &Operator, request: Arc<InferenceRequest>) -> Result<Vec<Fl
     let given = sources::input(files, artifacts, &namespace, input, only.as_deref(), values).await;
     let given = given.map_err(not_there)?;
     let inputs = floats(&manifest, &given).map_err(|e| refused(e.to_string()))?;
+    said(ctx, &report, &manifest, inputs).await
+}
+
+/// What the float model says to these inputs: by output, of several inputs the answers one after the other.
+pub(super) async fn said(
+    ctx: &Operator,
+    report: &CompileReport,
+    manifest: &Manifest,
+    inputs: Vec<Row>,
+) -> Result<Vec<FloatOutput>, NoFloat> {
+    let artifacts = &ctx.world.artifacts;
     let count = inputs.len() as u32;
     let infos = manifest.outputs.iter().filter_map(|id| manifest.tensor(*id));
     let infos: Vec<TensorInfo> = infos.map(|info| rows::one(info, manifest.batch)).collect();
-    // By output: of several inputs the answers one after the other.
     let mut outputs: Vec<Vec<f64>> = vec![Vec::new(); infos.len()];
     for inputs in inputs {
         let question = Question {
@@ -107,29 +118,33 @@ async fn answer(ctx: &Operator, request: Arc<InferenceRequest>) -> Result<Vec<Fl
             .answer(&Arc::new(question), artifacts)
             .await;
         let said = said.map_err(|e| match e {
-            ReferenceError::Refused(why) => refused(why),
+            ReferenceError::Refused(why) => NoFloat::Refused(why),
             ReferenceError::Unavailable(why) => NoFloat::Unavailable(why),
         })?;
         for (all, values) in outputs.iter_mut().zip(said.outputs) {
             all.extend(values);
         }
     }
-    let shape = |info: &TensorInfo| {
-        let mut shape = info.shape.clone();
-        if let Some(first) = shape.first_mut() {
-            *first = first.saturating_mul(count);
-        }
-        shape
-    };
-    let told = infos.iter().zip(&outputs).map(|(info, values)| FloatOutput {
-        name: info.name.clone(),
-        shape: shape(info),
+    let told = infos.iter().zip(&outputs);
+    Ok(told
+        .map(|(info, values)| shown(&info.name, &info.shape, count, values))
+        .collect())
+}
+
+/// An output as it is shown: of so many inputs the answers are one after the other.
+pub(super) fn shown(name: &str, of_one: &[u32], inputs: u32, values: &[f64]) -> FloatOutput {
+    let mut shape = of_one.to_vec();
+    if let Some(first) = shape.first_mut() {
+        *first = first.saturating_mul(inputs);
+    }
+    FloatOutput {
+        name: name.to_owned(),
+        shape,
         values: values
             .iter()
             .take(MAX_VALUES)
             .map(|value| value.is_finite().then_some(*value))
             .collect(),
         count: values.len(),
-    });
-    Ok(told.collect())
+    }
 }

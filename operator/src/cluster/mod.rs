@@ -31,6 +31,7 @@ mod segments;
 mod settings;
 mod sweep;
 mod told;
+mod tries;
 mod usage;
 mod viewers;
 mod weights;
@@ -57,6 +58,7 @@ use self::lease::Leadership;
 use self::operator::Operator;
 use self::reviews::Turns;
 use self::told::Told;
+use self::tries::CompiledModels;
 use crate::artifacts::Artifacts;
 use crate::controllers::Given;
 use crate::dispatch::{Dispatcher, TokenKey};
@@ -375,6 +377,7 @@ async fn show(web: Web, told: Told, clients: Clients, stop: Stop) {
         validators: ctx.world.stores.validators.clone(),
         artifacts: ctx.world.artifacts.clone(),
         clients,
+        compiled: Arc::new(CompiledModels(Arc::clone(&ctx))),
         floats: Arc::new(FloatModel(Arc::clone(&ctx))),
         class: ctx.world.scope.class().to_owned(),
         ledger: Arc::new(told),

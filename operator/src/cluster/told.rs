@@ -13,7 +13,7 @@ use zkinfer_scoring::ledger::Chain;
 use super::operator::Operator;
 use super::segments::Segments;
 use crate::dispatch::unix_millis;
-use crate::scoring::{Explained, Span, Standing};
+use crate::scoring::{Explained, Series, Spans, Standing, Trend};
 use crate::web::LedgerView;
 use crate::world::{World, lock};
 
@@ -45,8 +45,12 @@ impl LedgerView for Told {
         self.ctx.pools.ledger().standing(unix_millis(), most)
     }
 
-    fn spans(&self, hours: u64, step: u64) -> Vec<Span> {
-        self.ctx.pools.ledger().spans(unix_millis(), hours, step)
+    fn spans(&self, of: &Series, hours: u64) -> Spans {
+        self.ctx.pools.ledger().spans(of, unix_millis(), hours)
+    }
+
+    fn trend(&self, miner: &Identity) -> Option<Trend> {
+        self.ctx.pools.ledger().trend(miner, unix_millis())
     }
 
     fn chain(&self) -> BoxFuture<'_, (Chain, usize)> {

@@ -16,6 +16,7 @@ mod room;
 mod rows;
 mod run;
 mod shelf;
+mod tried;
 
 pub use budget::{Budget, Use, container_limit, too_large};
 pub use command::{quoted, verify_command};
@@ -26,6 +27,7 @@ pub use needs::{Needs, input_len};
 pub use outbox::{Outbox, OutboxOf, ReceiptFiles};
 pub use prepare::PrepareError;
 pub use room::{Asker, Room, RoomError, Rooms, Share};
-pub use rows::{check_input, choose, floats};
+pub use rows::{Row, check_input, choose, floats};
 pub use run::{Float, Run, VerifyOutcome};
 pub use shelf::{Shelf, ShelfError, loaded_bytes};
+pub use tried::tried;

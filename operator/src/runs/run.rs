@@ -330,7 +330,7 @@ impl Run {
 }
 
 /// Every output as it is proved of one of the inputs.
-fn outputs(model: &CompiledModel, tensors: &[IntTensor], at: usize) -> Vec<Output> {
+pub(super) fn outputs(model: &CompiledModel, tensors: &[IntTensor], at: usize) -> Vec<Output> {
     let (outputs, batch) = (model.manifest.outputs.iter(), model.manifest.batch);
     outputs
         .filter_map(|id| {

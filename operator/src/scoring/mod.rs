@@ -4,6 +4,7 @@
 //! (`zkinfer-scoring`), so anyone with the ledger finds the same; only a miner's fault costs a miner; what a miner arranges for
 //! itself alone scores nothing.
 
+mod cells;
 mod explained;
 mod history;
 mod score;
@@ -13,7 +14,7 @@ mod tests;
 mod totals;
 
 pub use explained::{Explained, Standing};
-pub use history::{HISTORY_HOURS, Span};
+pub use history::{HISTORY_HOURS, Series, Span, Spans, TREND_HOURS, Trend};
 pub use score::MinerScore;
 pub use stated::{stated, told};
 pub use totals::Totals;

@@ -3,7 +3,7 @@
 use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
 use zkinfer_scoring::{Cause, Constants, Rule, RuleName};
 
-use super::{MinerScore, Totals};
+use super::{MinerScore, Series, Totals};
 use crate::dispatch::{Entry, PoolId};
 
 const OWN: Identity = Identity::new([1; 32]);
@@ -307,13 +307,13 @@ fn what_ended_is_told_by_hours_and_by_longer_spans() {
         ..good(1, OWN, 400_000)
     };
     let entries = [
-        at(100, good(0, OWN, 100_000)),
-        at(100, second),
-        at(101, failed(2, "LeaseExpired", true)),
-        at(103, failed(3, "Operator", false)),
+        at(1100, good(0, OWN, 100_000)),
+        at(1100, second),
+        at(1101, failed(2, "LeaseExpired", true)),
+        at(1103, failed(3, "Operator", false)),
     ];
     let totals = Totals::of(warm(), &entries);
-    let now = 103 * HOUR + 1;
+    let now = 1103 * HOUR + 1;
     let counts = |span: &super::Span| {
         (
             span.from / HOUR,
@@ -323,23 +323,102 @@ fn what_ended_is_told_by_hours_and_by_longer_spans() {
             span.others,
         )
     };
-    let hours = totals.spans(now, 4, 1);
-    let told: Vec<_> = hours.iter().map(counts).collect();
+    let hours = totals.spans(&Series::All, now, 4);
+    assert_eq!(hours.step_millis, HOUR);
+    let told: Vec<_> = hours.spans.iter().map(counts).collect();
     assert_eq!(
         told,
         [
-            (100, 1, 2, 0, 0),
-            (101, 0, 0, 1, 0),
-            (102, 0, 0, 0, 0),
-            (103, 0, 0, 0, 1)
+            (1100, 1, 2, 0, 0),
+            (1101, 0, 0, 1, 0),
+            (1102, 0, 0, 0, 0),
+            (1103, 0, 0, 0, 1)
         ]
     );
-    let p95 = hours[0].p95_micros.unwrap();
+    let p95 = hours.spans[0].p95_micros.unwrap();
     assert!((400_000..=500_000).contains(&p95), "{p95}");
-    assert_eq!(hours[2].p50_micros, None);
-    let long: Vec<_> = totals.spans(now, 4, 2).iter().map(counts).collect();
-    assert_eq!(long, [(100, 1, 2, 1, 0), (102, 0, 0, 0, 1)]);
+    assert_eq!(hours.spans[2].p50_micros, None);
+    assert_eq!(hours.spans[0].bytes, 4000);
+    let week = totals.spans(&Series::All, now, 168);
+    assert_eq!((week.step_millis, week.spans.len()), (2 * HOUR, 84));
+    let long: Vec<_> = week.spans[82..].iter().map(counts).collect();
+    assert_eq!(long, [(1100, 1, 2, 1, 0), (1102, 0, 0, 0, 1)]);
+    // The last hour is told by the minute.
+    let hour = totals.spans(&Series::All, now, 1);
+    assert_eq!((hour.step_millis, hour.spans.len()), (60_000, 60));
+    assert_eq!(counts(&hour.spans[59]).4, 1);
     // What is asked for is bounded, whatever is asked for.
-    assert_eq!(totals.spans(0, u64::MAX, 24).len(), 90);
-    assert_eq!(totals.spans(now, 0, 0).len(), 1);
+    let all = totals.spans(&Series::All, 0, u64::MAX);
+    assert_eq!((all.step_millis, all.spans.len()), (18 * HOUR, 120));
+    assert_eq!(totals.spans(&Series::All, now, 0), hour);
+}
+
+#[test]
+fn a_miners_history_and_a_manifests_are_of_their_claims_alone_and_long_ones_are_told_by_the_day() {
+    const HOUR: u64 = 3_600_000;
+    const MODEL: Digest = Digest::new([8; 32]);
+    let of = |n: u8, identity, hour: u64| Entry {
+        at: hour * HOUR,
+        model: (identity == OTHER).then_some(MODEL),
+        ..good(n, identity, 100_000)
+    };
+    let entries = [
+        of(0, OWN, 0),
+        of(1, OWN, 1000),
+        of(2, OTHER, 1000),
+        of(3, OWN, 1001),
+    ];
+    let totals = Totals::of(warm(), &entries);
+    let now = 1001 * HOUR + 1;
+    let verified = |of: &Series, hours| {
+        let told = totals.spans(of, now, hours);
+        (
+            told.step_millis / HOUR,
+            told.spans.iter().map(|span| span.verified).collect::<Vec<_>>(),
+        )
+    };
+    assert_eq!(verified(&Series::Miner(OWN), 2), (1, vec![1, 1]));
+    assert_eq!(verified(&Series::Miner(OTHER), 2), (1, vec![1, 0]));
+    assert_eq!(verified(&Series::Models(vec![MODEL]), 2), (1, vec![1, 0]));
+    let (step, days) = verified(&Series::Miner(OWN), 2160);
+    assert_eq!((step, days.len(), days.iter().sum::<u64>()), (24, 90, 3));
+    let nobody = Series::Miner(Identity::new([9; 32]));
+    assert_eq!(verified(&nobody, 2), (1, vec![0, 0]));
+    assert_eq!(verified(&Series::Models(Vec::new()), 2), (1, vec![0, 0]));
+    let trend = totals.trend(&OWN, now).unwrap();
+    assert_eq!((trend.verified.len(), &trend.verified[22..]), (24, &[1, 1][..]));
+    assert_eq!((trend.faults, trend.mean_bytes), (0, Some(2000)));
+    assert_eq!(totals.trend(&Identity::new([9; 32]), now), None);
+    // The same whatever the order in which a restart reads them.
+    let mut turned = entries.to_vec();
+    turned.reverse();
+    let again = Totals::of(warm(), &turned);
+    assert_eq!(
+        again.spans(&Series::Miner(OWN), now, 2160),
+        totals.spans(&Series::Miner(OWN), now, 2160)
+    );
+}
+
+#[test]
+fn of_very_many_miners_those_that_have_ended_nothing_for_longest_are_forgotten_first() {
+    let of = |n: u16, at| {
+        let mut key = [9; 32];
+        key[..2].copy_from_slice(&n.to_le_bytes());
+        let entry = Entry {
+            at,
+            ..good(0, Identity::new(key), 100_000)
+        };
+        (entry.identity, entry)
+    };
+    let mut totals = Totals::new(warm());
+    let (first, entry) = of(0, 1);
+    totals.add(&entry);
+    let (second, entry) = of(1, 2);
+    totals.add(&entry);
+    // It works again, so that the other has rested for longer.
+    totals.add(&of(0, 3).1);
+    for n in 2..=2048 {
+        totals.add(&of(n, 4).1);
+    }
+    assert!(totals.trend(&first, 5).is_some() && totals.trend(&second, 5).is_none());
 }

@@ -11,7 +11,7 @@ use zkinfer_scoring::ledger::Ledger;
 use zkinfer_scoring::{BUCKET_MILLIS, Rule, Score, Scores};
 
 use super::explained::{Explained, Standing};
-use super::history::{History, Span};
+use super::history::{HOUR, History, Series, Spans, Trend};
 use super::score::{MinerScore, MinerTotals};
 use crate::dispatch::Entry;
 
@@ -64,8 +64,10 @@ impl Totals {
         for (miner, lifetime) in ledger.lifetimes() {
             totals.miners.insert(*miner, MinerTotals::of(lifetime));
         }
-        for ((hour, ..), counted) in ledger.hours() {
-            totals.history.add_hour(*hour, counted);
+        for ((hour, miner, model), counted) in ledger.hours() {
+            totals
+                .history
+                .add_hour(hour.saturating_mul(HOUR), *miner, *model, counted);
         }
         for entry in ledger.entries() {
             totals.count(&Entry::of_ledger(entry));
@@ -121,10 +123,16 @@ impl Totals {
         totals.map(|totals| totals.told(score)).unwrap_or_default()
     }
 
-    /// What ended in the last `hours`, in spans of `step` hours.
+    /// What ended in the last `hours`, of everybody's claims or of some, in at most 120 spans.
     #[must_use]
-    pub fn spans(&self, now: u64, hours: u64, step: u64) -> Vec<Span> {
-        self.history.spans(now, hours, step)
+    pub fn spans(&self, of: &Series, now: u64, hours: u64) -> Spans {
+        self.history.spans(of, now, hours)
+    }
+
+    /// How a miner has worked in the last [`TREND_HOURS`](super::TREND_HOURS); nothing of one that has ended no claim.
+    #[must_use]
+    pub fn trend(&self, miner: &Identity, now: u64) -> Option<Trend> {
+        self.history.trend(miner, now)
     }
 
     /// Why a miner has its score, with the latest `most` of the claims that bear on it; nothing where none does.
@@ -187,6 +195,10 @@ impl Totals {
         }
         let from = (now / BUCKET_MILLIS).saturating_sub(reach(&self.rule));
         self.entries.retain(|entry| entry.at / BUCKET_MILLIS >= from);
+        // What a start has read of a long ledger is given back.
+        if self.entries.len() < self.entries.capacity() / 4 {
+            self.entries.shrink_to(2 * self.entries.len());
+        }
         self.scores = Some(Scores::of(&self.rule, &self.entries, now));
         self.changed = false;
     }

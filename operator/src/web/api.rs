@@ -22,7 +22,7 @@ use super::front::{Front, MODELS, REQUESTS};
 use super::place::{Place, place};
 use super::refused::Refused;
 use super::views;
-use super::{made, scores};
+use super::{made, reports, scores};
 use crate::artifacts::ArtifactError;
 use crate::gateway::{Peer, streaming};
 
@@ -44,7 +44,12 @@ pub(super) fn routes() -> Router<Front> {
         .route("/models/{namespace}/{name}/manifest", get(manifest))
         .route("/models/{namespace}/{name}/tensors", get(tensors))
         .route("/models/{namespace}/{name}/graph", get(graph))
+        .route("/models/{namespace}/{name}/report", get(reports::report))
+        .route("/models/{namespace}/{name}/history", get(scores::model_history))
+        .route("/models/{namespace}/{name}/try", post(reports::try_input))
         .route("/pools/{namespace}/{name}", get(scores::pool))
+        .route("/pools/{namespace}/{name}/history", get(scores::pool_history))
+        .route("/trends", get(scores::trends))
         .route("/validator", get(scores::validator))
         .route("/history", get(scores::history))
         .route("/artifacts/{namespace}/{digest}", put(made::upload))
@@ -154,7 +159,7 @@ async fn model(
 
 /// Manifest and integer graph of a Model that the viewer may read. By what the operator has compiled, not by what a status
 /// says: that may name files of others.
-async fn compiled(
+async fn compiled_files(
     front: &Front,
     who: (&HeaderMap, Peer),
     of: (&str, &str),
@@ -175,7 +180,7 @@ async fn manifest(
     headers: HeaderMap,
     Path((namespace, name)): Path<(String, String)>,
 ) -> Result<Response, Refused> {
-    let (manifest, _) = compiled(&front, (&headers, from), (&namespace, &name)).await?;
+    let (manifest, _) = compiled_files(&front, (&headers, from), (&namespace, &name)).await?;
     let bytes = drawing::read_manifest(&front.shown.artifacts, &manifest).await?;
     let told = [
         (CONTENT_TYPE, "application/cbor"),
@@ -190,7 +195,7 @@ async fn tensors(
     headers: HeaderMap,
     Path((namespace, name)): Path<(String, String)>,
 ) -> Result<Response, Refused> {
-    let (manifest, _) = compiled(&front, (&headers, from), (&namespace, &name)).await?;
+    let (manifest, _) = compiled_files(&front, (&headers, from), (&namespace, &name)).await?;
     let bytes = drawing::read_manifest(&front.shown.artifacts, &manifest).await?;
     Ok(json(views::tensors(&bytes)?.to_string()))
 }
@@ -201,7 +206,7 @@ async fn graph(
     headers: HeaderMap,
     Path((namespace, name)): Path<(String, String)>,
 ) -> Result<Response, Refused> {
-    let (manifest, graph) = compiled(&front, (&headers, from), (&namespace, &name)).await?;
+    let (manifest, graph) = compiled_files(&front, (&headers, from), (&namespace, &name)).await?;
     let drawn = front
         .drawings
         .get(&front.shown.artifacts, manifest, graph)

@@ -7,6 +7,7 @@ use axum::http::header::AUTHORIZATION;
 use tokio::sync::{Semaphore, watch};
 use zkinfer_crds::k8s::GROUP;
 
+use super::compiled::Tries;
 use super::drawing::Drawings;
 use super::floats::Answers;
 use super::ledger::Findings;
@@ -33,6 +34,7 @@ pub(super) struct Front {
     pub(super) snapshots: Arc<Snapshots>,
     pub(super) drawings: Arc<Drawings>,
     pub(super) answers: Arc<Answers>,
+    pub(super) tries: Arc<Tries>,
     pub(super) findings: Arc<Findings>,
     /// What is found for those without a token: who has one does not wait behind them.
     pub(super) public_findings: Arc<Findings>,
@@ -49,6 +51,7 @@ impl Front {
             snapshots: Arc::default(),
             drawings: Arc::default(),
             answers: Arc::default(),
+            tries: Arc::default(),
             findings: Arc::default(),
             public_findings: Arc::default(),
             maker,

@@ -14,7 +14,7 @@ use zkinfer_crds::Identity;
 use zkinfer_scoring::ledger::Chain;
 
 use super::refused::Refused;
-use crate::scoring::{Explained, Span, Standing};
+use crate::scoring::{Explained, Series, Spans, Standing, Trend};
 
 /// How long what was found is told.
 const FRESH: Duration = Duration::from_secs(10);
@@ -35,22 +35,27 @@ pub trait LedgerView: Send + Sync + 'static {
     /// How at most so many miners stand.
     fn standing(&self, most: usize) -> Standing;
 
-    /// What ended in the last hours, in spans of so many.
-    fn spans(&self, hours: u64, step: u64) -> Vec<Span>;
+    /// What ended in the last hours, of everybody's claims or of some.
+    fn spans(&self, of: &Series, hours: u64) -> Spans;
+
+    /// How a miner has worked in the last day; nothing of one that has ended no claim.
+    fn trend(&self, miner: &Identity) -> Option<Trend>;
 
     /// Where the signed ledger ends, and how many entries wait for its next segment.
     fn chain(&self) -> BoxFuture<'_, (Chain, usize)>;
 }
 
 /// What is found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Of {
     /// Why a miner has its score.
     Miner(Identity),
     /// How all stand.
     All,
     /// What ended in so many hours.
-    Hours(u64),
+    Hours(Series, u64),
+    /// How the miners of a namespace's pools have worked; of all of them, where it is empty.
+    Trends(String),
 }
 
 /// See the module.

@@ -20,7 +20,7 @@ use zkinfer_crds::k8s::{InferenceRequest, Model};
 use super::front::{Front, MODELS, REQUESTS, bearer};
 use super::refused::Refused;
 use super::views;
-use crate::gateway::{Caller, Held, Peer, ReadError, take_upload};
+use crate::gateway::{Caller, Held, Object, Peer, ReadError, take_upload};
 
 /// The largest object that is read: inputs are inline.
 pub(super) const MAX_OBJECT: usize = 3 << 20;
@@ -81,10 +81,7 @@ where
         return Err(Refused::forbidden(message));
     }
     let caller = front.caller(bearer(headers)?, from).await?;
-    let body = read(front, &caller, headers, body).await?;
-    let bodies = &front.shown.clients.bodies;
-    // What it becomes takes several times its bytes.
-    let _room = bodies.object(&caller, &body).await.map_err(unread)?;
+    let (body, _room) = read_object(front, &caller, headers, body).await?;
     let object = object::<K>(&body, namespace, &front.shown.class)?;
     let client = front.maker.client(bearer(headers)?);
     let client = client.map_err(|e| Refused::unavailable(&e))?;
@@ -95,6 +92,19 @@ where
         kube::Error::Api(status) => Refused::by_server(status.code, &status.reason, &status.message),
         e => Refused::unavailable(&e),
     })
+}
+
+/// The body, with room for what it becomes, which takes several times its bytes.
+pub(super) async fn read_object(
+    front: &Front,
+    caller: &Caller,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(Held, Object), Refused> {
+    let body = read(front, caller, headers, body).await?;
+    let bodies = &front.shown.clients.bodies;
+    let room = bodies.object(caller, &body).await.map_err(unread)?;
+    Ok((body, room))
 }
 
 /// The body, once there is room for it.

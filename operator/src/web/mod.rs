@@ -5,6 +5,7 @@
 //! Whatever is counted or drawn is bounded, and computed once for all who look.
 
 mod api;
+mod compiled;
 mod drawing;
 mod events;
 mod files;
@@ -17,6 +18,7 @@ mod maker;
 mod place;
 mod proxy;
 mod refused;
+mod reports;
 mod scores;
 mod shown;
 mod snapshot;
@@ -34,6 +36,7 @@ use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+pub use compiled::{Compiled, Tried};
 pub use floats::{FloatOutput, Floats, MAX_VALUES, NoFloat};
 pub use gate::Hosts;
 pub use ledger::LedgerView;

@@ -79,6 +79,11 @@ impl Refused {
         Self::new(StatusCode::BAD_REQUEST, "InvalidQuery", what)
     }
 
+    /// An input that is not taken, or not now: why, in words for whoever gave it.
+    pub(super) fn not_tried(what: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "NotTried", what)
+    }
+
     pub(super) fn too_large(what: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "TooLarge", what)
     }

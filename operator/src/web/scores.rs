@@ -5,6 +5,7 @@
 //! so, to everybody: then without what conditions say, and with nothing of a Validator but what it counts. It is found by the code
 //! of `prover-worker ledger`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -13,23 +14,24 @@ use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use zkinfer_crds::Identity;
+use zkinfer_crds::compile_report::CompileOutcome;
+use zkinfer_crds::{Digest, Identity};
 use zkinfer_scoring::{Entry, Rule, Score};
 
-use super::front::{Front, Looks, POOLS, REQUESTS, VALIDATORS};
+use super::front::{Front, Looks, MODELS, POOLS, REQUESTS, VALIDATORS, Viewer};
 use super::ledger::Of;
+use super::place::{Place, place};
 use super::refused::Refused;
 use super::views;
 use crate::gateway::Peer;
-use crate::scoring::{Explained, HISTORY_HOURS, Span, Standing};
+use crate::scoring::{Explained, HISTORY_HOURS, Series, Span, Standing, TREND_HOURS};
 
 /// Claims that are told of a miner.
 const MOST_CLAIMS: usize = 500;
-/// Points of a history.
-const MOST_SPANS: u64 = 120;
 /// Miners that are told of.
 const MOST_MINERS: usize = 2000;
 /// A pool, and why its miner has its score.
@@ -75,16 +77,10 @@ pub(super) struct Window {
 }
 
 /// What anybody may ask for: each window that there is has to be found.
-const PUBLIC_HOURS: [u64; 5] = [6, 24, 168, 720, 2160];
+const PUBLIC_HOURS: [u64; 6] = [1, 6, 24, 168, 720, 2160];
 
-/// What ended in the last hours, for whoever may list the requests of all namespaces: it is of them all.
-pub(super) async fn history(
-    State(front): State<Front>,
-    from: Peer,
-    headers: HeaderMap,
-    query: Result<Query<Window>, QueryRejection>,
-) -> Result<Response, Refused> {
-    let looks = front.may_look((&headers, from), REQUESTS, "").await?;
+/// The window that a query asks for, if this viewer may.
+fn window(looks: Looks, query: Result<Query<Window>, QueryRejection>) -> Result<u64, Refused> {
     let Query(Window { hours }) = query.map_err(|e| Refused::invalid_query(e.body_text()))?;
     if !(1..=HISTORY_HOURS).contains(&hours) {
         let message = format!("hours: 1 to {HISTORY_HOURS}");
@@ -94,20 +90,121 @@ pub(super) async fn history(
         let message = format!("hours: without a token one of {PUBLIC_HOURS:?}");
         return Err(Refused::invalid_query(message));
     }
-    let step = hours.div_ceil(MOST_SPANS);
+    Ok(hours)
+}
+
+/// What ended in a window, of whosever claims.
+async fn spans(front: &Front, looks: Looks, of: Series, hours: u64) -> Result<Response, Refused> {
     let ledger = Arc::clone(&front.shown.ledger);
+    let series = of.clone();
     let find = move || {
-        let spans: Vec<Value> = ledger.spans(hours, step).iter().map(span).collect();
-        json!({ "hours": hours, "stepHours": step, "spans": spans })
+        let found = ledger.spans(&series, hours);
+        let spans: Vec<Value> = found.spans.iter().map(span).collect();
+        json!({ "hours": hours, "stepMinutes": found.step_millis / 60_000, "spans": spans })
     };
     let findings = front.findings_of(looks);
-    Ok(told(findings.get(Of::Hours(hours), find).await?.to_vec()))
+    Ok(told(findings.get(Of::Hours(of, hours), find).await?.to_vec()))
+}
+
+/// What ended in the last hours, for whoever may list the requests of all namespaces: it is of them all.
+pub(super) async fn history(
+    State(front): State<Front>,
+    from: Peer,
+    headers: HeaderMap,
+    query: Result<Query<Window>, QueryRejection>,
+) -> Result<Response, Refused> {
+    let looks = front.may_look((&headers, from), REQUESTS, "").await?;
+    let hours = window(looks, query)?;
+    spans(&front, looks, Series::All, hours).await
+}
+
+/// The same of a pool's miner, for whoever may see the pool.
+pub(super) async fn pool_history(
+    State(front): State<Front>,
+    from: Peer,
+    headers: HeaderMap,
+    Path((namespace, name)): Path<(String, String)>,
+    query: Result<Query<Window>, QueryRejection>,
+) -> Result<Response, Refused> {
+    let of = (namespace.as_str(), name.as_str());
+    let looks = front.may_look_at((&headers, from), POOLS, of).await?;
+    let hours = window(looks, query)?;
+    let found = front.shown.pools.get(&ObjectRef::new(&name).within(&namespace));
+    let miner = found.and_then(|pool| pool.status.as_ref().and_then(|status| status.identity));
+    let none = || {
+        Refused::not_found(format!(
+            "there is no MinerPool {namespace}/{name} that has an identity"
+        ))
+    };
+    spans(&front, looks, Series::Miner(miner.ok_or_else(none)?), hours).await
+}
+
+/// The same of a Model as it is compiled now, for whoever may read it.
+pub(super) async fn model_history(
+    State(front): State<Front>,
+    from: Peer,
+    headers: HeaderMap,
+    Path((namespace, name)): Path<(String, String)>,
+    query: Result<Query<Window>, QueryRejection>,
+) -> Result<Response, Refused> {
+    front
+        .may_get((&headers, from), MODELS, (&namespace, &name))
+        .await?;
+    let hours = window(Looks::AtAll, query)?;
+    let none = || Refused::not_found(format!("Model {namespace}/{name} is not compiled"));
+    let outcome = front.shown.compiled.report(&namespace, &name);
+    let Some(CompileOutcome::Compiled(report)) = outcome else {
+        return Err(none());
+    };
+    let mut manifests: Vec<Digest> = report.each().map(|report| report.manifest.digest).collect();
+    manifests.sort_unstable();
+    spans(&front, Looks::AtAll, Series::Models(manifests), hours).await
+}
+
+/// How the miners have worked in the last day whose pools a viewer may list: by identity.
+pub(super) async fn trends(
+    State(front): State<Front>,
+    from: Peer,
+    headers: HeaderMap,
+    query: Result<Query<Place>, QueryRejection>,
+) -> Result<Response, Refused> {
+    let namespace = place(query)?;
+    let looks = if front.viewer(&headers)? == Viewer::Anybody && !namespace.is_empty() {
+        return Err(Refused::forbidden(
+            "without a token only all namespaces together are shown",
+        ));
+    } else if namespace.is_empty() {
+        front.may_look((&headers, from), POOLS, "").await?
+    } else {
+        front.may_list((&headers, from), POOLS, &namespace).await?;
+        Looks::AtAll
+    };
+    let (ledger, pools) = (Arc::clone(&front.shown.ledger), front.shown.pools.clone());
+    let of = namespace.clone();
+    let find = move || {
+        let pools = pools.state();
+        let pools = pools
+            .iter()
+            .filter(|pool| of.is_empty() || pool.namespace().as_deref() == Some(&of));
+        let miners: BTreeSet<Identity> = pools
+            .filter_map(|pool| pool.status.as_ref().and_then(|status| status.identity))
+            .collect();
+        let rows = miners.iter().take(MOST_MINERS).filter_map(|miner| {
+            let trend = ledger.trend(miner)?;
+            let told =
+                json!({ "verified": trend.verified, "faults": trend.faults, "meanBytes": trend.mean_bytes });
+            Some((miner.to_string(), told))
+        });
+        json!({ "hours": TREND_HOURS, "miners": rows.collect::<serde_json::Map<_, _>>() })
+    };
+    let findings = front.findings_of(looks);
+    Ok(told(findings.get(Of::Trends(namespace), find).await?.to_vec()))
 }
 
 fn span(of: &Span) -> Value {
     json!({
         "from": of.from, "requests": of.requests, "verified": of.verified, "faults": of.faults,
-        "others": of.others, "p50Micros": of.p50_micros, "p95Micros": of.p95_micros,
+        "others": of.others, "bytes": of.bytes, "p50Micros": of.p50_micros, "p95Micros": of.p95_micros,
     })
 }
 

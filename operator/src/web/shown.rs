@@ -5,6 +5,7 @@ use std::sync::Arc;
 use kube::runtime::reflector::Store;
 use zkinfer_crds::k8s::{InferenceRequest, MinerPool, Model, Validator};
 
+use super::compiled::Compiled;
 use super::floats::Floats;
 use super::ledger::LedgerView;
 use crate::artifacts::Artifacts;
@@ -25,6 +26,8 @@ pub struct Shown {
     pub artifacts: Artifacts,
     /// Who may see what.
     pub clients: Clients,
+    /// What is known of compiled Models.
+    pub compiled: Arc<dyn Compiled>,
     /// What the float model says.
     pub floats: Arc<dyn Floats>,
     /// The class of the objects that this installation takes.

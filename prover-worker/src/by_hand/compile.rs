@@ -14,6 +14,7 @@ use zkml::backend::Setup;
 use zkml::setup::SrsSource;
 use zkml::systems;
 use zkml_compile::compile::{CompileError, Compiled, Plan, compile};
+use zkml_compile::outlook;
 
 use super::model;
 use super::progress::telling;
@@ -100,8 +101,17 @@ pub(crate) fn compile_to(
         Ok::<_, CompileError>((plan, setup, compiled))
     });
     let outcome = match made {
-        Ok((plan, setup, compiled)) => CompileOutcome::Compiled(store(out, &onnx, &plan, &setup, &compiled)?),
-        Err(e) => CompileOutcome::Failed(model::failure(&e)),
+        Ok((plan, setup, compiled)) => {
+            let mut report = store(out, &onnx, &plan, &setup, &compiled)?;
+            say(&"looking at other cuts");
+            report.outlook = Some(outlook::of(
+                &plan.graph,
+                systems::of(proof_system),
+                model::slicing(args),
+            ));
+            CompileOutcome::Compiled(report)
+        }
+        Err(e) => CompileOutcome::Failed(model::failure(&e, &onnx)),
     };
     let json = serde_json::to_string_pretty(&outcome).map_err(UsageError::new)?;
     files::write(&out.join("compile.json"), json.as_bytes())?;
@@ -159,6 +169,7 @@ fn store(
         graph,
         slices,
         accuracy: model::accuracy(plan),
+        outlook: None,
         batches: Vec::new(),
     })
 }

@@ -37,7 +37,7 @@ pub(crate) fn run(args: &InspectArgs, format: Format) -> Result<Exit, UsageError
         tell(format!(
             "reading and calibrating the model, cutting it for {system}"
         ));
-        let (_, planned) = telling(&tell, |listener| model::load(&args.model, system, listener))?;
+        let (onnx, planned) = telling(&tell, |listener| model::load(&args.model, system, listener))?;
         let mut plan = match planned {
             Ok(plan) => plan,
             // Another proof system may have a place for what this one has not.
@@ -46,7 +46,7 @@ pub(crate) fn run(args: &InspectArgs, format: Format) -> Result<Exit, UsageError
                 continue;
             }
             Err(e) => {
-                let failure = model::failure(&e);
+                let failure = model::failure(&e, &onnx);
                 match format {
                     Format::Text => model::print_failure(&failure),
                     Format::Json => println!("{:#}", json!({ "failed": failure })),

@@ -4,13 +4,15 @@ use std::cmp::Reverse;
 
 use zkinfer_crds::ProofSystem;
 use zkinfer_crds::compile_report::{
-    Accuracy, CompileFailure, FailureKind, MAX_NODES, NodeAccuracy, Outcome, Tried, UnsupportedOp,
+    Accuracy, CompileFailure, FailureKind, NodeAccuracy, Outcome, Tried, UnsupportedOp,
 };
 use zkinfer_crds::dimensions::dimensions;
+use zkinfer_crds::outlook::MAX_NODES;
 use zkml::systems;
 use zkml_compile::calibrate::{self, CalibrateError};
 use zkml_compile::compile::{CompileError, CompileOptions, Plan, plan_telling};
 use zkml_compile::import::ImportError;
+use zkml_compile::outlook;
 use zkml_compile::progress::Listener;
 use zkml_compile::slice::{SliceError, SlicePlan, SlicingOptions};
 
@@ -48,8 +50,8 @@ pub(super) fn slicing(args: &ModelArgs) -> SlicingOptions {
     }
 }
 
-/// The error as a report.
-pub(super) fn failure(error: &CompileError) -> CompileFailure {
+/// The error as a report; with the outline of the file, where nodes of it are at fault.
+pub(super) fn failure(error: &CompileError, onnx: &[u8]) -> CompileFailure {
     let unsupported = match error {
         CompileError::Import(ImportError::Unsupported(nodes)) => nodes
             .iter()
@@ -79,6 +81,9 @@ pub(super) fn failure(error: &CompileError) -> CompileFailure {
     CompileFailure {
         kind,
         message: error.to_string(),
+        outline: (kind == FailureKind::UnsupportedNodes)
+            .then(|| outlook::outline(onnx))
+            .flatten(),
         unsupported,
     }
 }

@@ -163,6 +163,7 @@ fn failed(kind: FailureKind, message: &str) -> CompileOutcome {
         kind,
         message: message.to_owned(),
         unsupported: Vec::new(),
+        outline: None,
     })
 }
 

@@ -37,7 +37,7 @@ pub use compact::{Checkpoint, compact, whole_from};
 pub use head::Head;
 pub use hours::Hour;
 pub use lifetime::{LATEST, Latest, Lifetime};
-pub use ranges::{Histogram, at_most, range};
+pub use ranges::{Histogram, at_most, range, range_end};
 pub use rule::RuleRecord;
 pub use segment::{Content, Segment};
 

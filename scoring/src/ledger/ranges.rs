@@ -25,7 +25,8 @@ pub fn range(value: u64) -> u8 {
 }
 
 /// The greatest number of a range.
-fn end(range: u8) -> u64 {
+#[must_use]
+pub fn range_end(range: u8) -> u64 {
     let range = u32::from(range);
     if range < PARTS {
         return u64::from(range);
@@ -45,7 +46,7 @@ pub fn at_most(ranges: &Histogram, percent: u64) -> Option<u64> {
         seen += u128::from(**many);
         seen >= place
     });
-    found.map(|(range, _)| end(*range))
+    found.map(|(range, _)| range_end(*range))
 }
 
 #[cfg(test)]
@@ -62,7 +63,7 @@ mod tests {
         let mut all: Vec<u64> = near.chain(0..2000).chain([u64::MAX]).collect();
         all.sort_unstable();
         for value in all {
-            let end = end(range(value));
+            let end = range_end(range(value));
             assert!(end >= value && end - value <= value / 4, "{value} {end}");
             assert!(range(value) >= last, "ranges are in the order of their numbers");
             last = range(value);

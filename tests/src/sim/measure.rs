@@ -105,7 +105,9 @@ pub fn gini(of: &[f64]) -> f64 {
     2.0 * ranked / (n * sum) - (n + 1.0) / n
 }
 
-fn resident() -> Option<u64> {
+/// The resident memory of this process, in bytes.
+#[must_use]
+pub fn resident() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = line.split_whitespace().next()?.parse().ok()?;

@@ -21,7 +21,7 @@ mod world;
 mod yuma;
 
 pub use machine::{Kind, Machine, network};
-pub use measure::{Hour, gini};
+pub use measure::{Hour, gini, resident};
 pub use outcome::{Outcome, simulate};
 pub use picture::pictures;
 pub use settings::Settings;

@@ -1,28 +1,36 @@
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import type { FunctionComponent } from "preact";
-import { type Graph, type ModelSlice, type Overview, readGraph, readManifest, readModel } from "../api.js";
-import { bytes, count, millis, share } from "../format.js";
+import { type ModelSlice, type Overview, type Report, readGraph, readManifest, readModel, readReport } from "../api.js";
+import { bytes, count, millis, share, words } from "../format.js";
 import { Absent, Badge, Card, Conditions, Copied, Empty, Failed, Figure, Link, Loading, Room, Table, Word, useCall, useNow, useTitle } from "../parts/common.js";
+import { Choices } from "../parts/choices.js";
 import { Compiling } from "../parts/compiling.js";
 import { Export } from "../parts/export.js";
-import { SaveButton, save } from "../parts/files.js";
+import { SaveButton } from "../parts/files.js";
+import { save } from "../parts/save.js";
+import type { Drawn as Drawing } from "../parts/graph.js";
+import { HistoryCard } from "../parts/history.js";
 import { TryCard } from "../parts/try.js";
+import { named } from "../choices.js";
 import { model, yaml } from "../objects.js";
 import { requestPath } from "../route.js";
 
-type View = FunctionComponent<{ graph: Graph; slices: readonly ModelSlice[] }>;
+type View = FunctionComponent<{ of: Drawing; name: string }>;
 
 export function ModelPage({ namespace, name, overview }: { namespace: string; name: string; overview: Overview | undefined }) {
     useTitle(`${namespace}/${name}`);
     const now = useNow();
     const version = overview?.models?.list.find((row) => row.namespace === namespace && row.name === name)?.version;
     const { value, error } = useCall((signal) => readModel(namespace, name, signal), [namespace, name, version]);
+    const compiled = value?.status?.manifestDigest ?? (value?.status?.unsupported?.length ? "unsupported" : "");
+    const { value: report, error: unknown } = useCall((signal) => (compiled === "" ? Promise.resolve(undefined) : readReport(namespace, name, signal)), [namespace, name, compiled]);
     if (!value) return <Absent kind="Model" name={`${namespace}/${name}`} error={error} />;
     const { status } = value;
     const ready = status?.conditions?.find((condition) => condition.type === "Ready");
     const slices = status?.slices ?? [];
     const accuracy = status?.accuracy;
-    const unsupported = status?.unsupported ?? [];
+    const unsupported = report?.unsupported ?? status?.unsupported ?? [];
+    const tried = report?.tried ?? [];
     const requests = (overview?.requests?.latest ?? []).filter((row) => row.namespace === namespace && row.model === name).slice(0, 10);
     return (
         <>
@@ -75,27 +83,55 @@ export function ModelPage({ namespace, name, overview }: { namespace: string; na
                 </Card>
             )}
             {ready?.status === "True" && <TryCard key={value.metadata.uid} namespace={namespace} name={name} />}
-            <Card title="Graph" note="the integer graph that is proved: each node with the tensor that it makes">
+            <Card title="Graph" note={compiled === "unsupported" ? "the nodes of the file: what cannot be proved is red" : "the integer graph that is proved: each node with the tensor that it makes"}>
                 {status?.graphDigest ? (
-                    <Room of="calc(min(62vh, 640px) + 3.2rem)">
-                        <Drawn namespace={namespace} name={name} digest={status.graphDigest} slices={slices} />
+                    <Room of="calc(min(62vh, 640px) + 7.4rem)">
+                        <Drawn namespace={namespace} name={name} digest={status.graphDigest} slices={slices} report={report} known={report !== undefined || unknown !== undefined} />
+                    </Room>
+                ) : compiled === "unsupported" ? (
+                    <Room of="calc(min(62vh, 640px) + 7.4rem)">
+                        <Outlined of={report} name={name} error={unknown} />
                     </Room>
                 ) : (
                     <Empty>It is drawn once it is compiled.</Empty>
                 )}
             </Card>
+            {report && status?.manifestDigest && <Choices key={status.manifestDigest} of={value} report={report} />}
+            {tried.length > 0 && (
+                <Card title="What was tried" note="ways to hold the model in integers, in their order">
+                    <Table head={["Way", ["Headroom", "number"], "Weights", ["Greatest error", "number"], "Outcome"]}>
+                        {tried.map((one, at) => (
+                            <tr key={at}>
+                                <th scope="row">{named(one)}</th>
+                                <td class="number">{(one.headroomMillionths / 1e6).toFixed(2)} ×</td>
+                                <td>{one.shortShifts ? "short shifts" : "all bits"}</td>
+                                <td class="number">{share(one.maxErrorMillionths)}</td>
+                                <td class="message">{one.refused ?? words(one.outcome)}</td>
+                            </tr>
+                        ))}
+                    </Table>
+                    <Export
+                        name={`${name}-tried`}
+                        rows={() => ({
+                            head: ["profile", "widened", "headroomMillionths", "shortShifts", "maxErrorMillionths", "outcome", "refused"],
+                            rows: tried.map((one) => [one.profile, one.widened ?? 0, one.headroomMillionths, String(one.shortShifts ?? false), one.maxErrorMillionths, one.outcome, one.refused]),
+                        })}
+                    />
+                </Card>
+            )}
             <Card title="Slices">
                 {slices.length === 0 ? (
                     <Empty>It is not cut yet.</Empty>
                 ) : (
                     <>
-                    <Table head={[["Slice", "number"], "Nodes", ["Predicted time", "number"], ["Memory", "number"], "Size", "Verifying key"]}>
+                    <Table head={[["Slice", "number"], "Nodes", ["Predicted time", "number"], ["Memory", "number"], ["Proof", "number"], "Size", "Verifying key"]}>
                         {slices.map((slice) => (
                             <tr key={slice.index}>
                                 <td class="number">{slice.index}</td>
                                 <td class="message">{slice.nodes}</td>
                                 <td class="number">{millis(slice.predictedMillis)}</td>
                                 <td class="number">{bytes(slice.predictedMemoryBytes)}</td>
+                                <td class="number">{bytes(report?.slices?.[slice.index]?.predictedProofBytes)}</td>
                                 <td>
                                     {Object.entries(slice.measures)
                                         .map(([what, many]) => `${count(many)} ${what}`)
@@ -110,13 +146,14 @@ export function ModelPage({ namespace, name, overview }: { namespace: string; na
                     <Export
                         name={`${name}-slices`}
                         rows={() => ({
-                            head: ["slice", "nodes", "predictedMillis", "predictedMemoryBytes", "vkDigest"],
-                            rows: slices.map((one) => [one.index, one.nodes, one.predictedMillis, one.predictedMemoryBytes, one.vkDigest]),
+                            head: ["slice", "nodes", "predictedMillis", "predictedMemoryBytes", "predictedProofBytes", "vkDigest"],
+                            rows: slices.map((one) => [one.index, one.nodes, one.predictedMillis, one.predictedMemoryBytes, report?.slices?.[one.index]?.predictedProofBytes, one.vkDigest]),
                         })}
                     />
                     </>
                 )}
             </Card>
+            {status?.manifestDigest && <HistoryCard of={{ kind: "models", namespace, name }} name={`${name}-history`} note="claims of this Model's slices as it is compiled now, by the ledger; more than a week is told by the day" />}
             <Card title="Latest requests">
                 {requests.length === 0 ? (
                     <Empty>None is among the latest.</Empty>
@@ -163,19 +200,45 @@ export function ModelPage({ namespace, name, overview }: { namespace: string; na
     );
 }
 
-/** The graph's view and layout are loaded when the first graph is. */
-function Drawn({ namespace, name, digest, slices }: { namespace: string; name: string; digest: string; slices: readonly ModelSlice[] }) {
-    const [view, setView] = useState<{ of: View }>();
-    const [failed, setFailed] = useState<Error>();
-    const { value, error } = useCall((signal) => readGraph(namespace, name, signal), [namespace, name, digest]);
+/** The graph's view and layout, loaded when the first graph is. */
+function useView(): { view?: { of: View }; failed?: Error } {
+    const [state, set] = useState<{ view?: { of: View }; failed?: Error }>({});
     useEffect(() => {
         import("../parts/graph.js").then(
-            (loaded) => setView({ of: loaded.GraphView }),
-            () => setFailed(new Error("A part of this page could not be loaded: load it again.")),
+            (loaded) => set({ view: { of: loaded.GraphView } }),
+            () => set({ failed: new Error("A part of this page could not be loaded: load it again.") }),
         );
     }, []);
+    return state;
+}
+
+interface DrawnOf {
+    namespace: string;
+    name: string;
+    digest: string;
+    slices: readonly ModelSlice[];
+    report: Report | undefined;
+    /** The report is there, or never will be. */
+    known: boolean;
+}
+
+function Drawn({ namespace, name, digest, slices, report, known }: DrawnOf) {
+    const { view, failed } = useView();
+    const { value, error } = useCall((signal) => readGraph(namespace, name, signal), [namespace, name, digest]);
+    // It is laid out once, not again whenever the page hears of something else.
+    const drawing = useMemo(() => value && { graph: value, report, slices }, [value, report, digest]);
     const why = error ?? failed;
     if (why) return <Failed error={why} />;
-    if (!value || !view) return <Loading what="the graph" />;
-    return <view.of graph={value} slices={slices} />;
+    if (!drawing || !view || !known) return <Loading what="the graph" />;
+    return <view.of of={drawing} name={name} />;
+}
+
+function Outlined({ of, name, error }: { of: Report | undefined; name: string; error: Error | undefined }) {
+    const { view, failed } = useView();
+    const drawing = useMemo(() => of?.outline && { outline: of.outline, unsupported: of.unsupported ?? [] }, [of]);
+    const why = error ?? failed;
+    if (why) return <Failed error={why} />;
+    if (of && !drawing) return <Empty>Its file has too many nodes to be drawn, or an older compiler has looked at it.</Empty>;
+    if (!drawing || !view) return <Loading what="the graph" />;
+    return <view.of of={drawing} name={name} />;
 }

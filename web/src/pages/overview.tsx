@@ -1,20 +1,23 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { type ModelRow, type Overview, type PoolRow, type RequestRow, type Requests, type Spread, readValidator } from "../api.js";
+import { type ModelRow, type Overview, type PoolRow, type RequestRow, type Requests, type Spread, type Trends, readTrends, readValidator } from "../api.js";
 import { ago, bytes, count, millis, seconds, share, short, words } from "../format.js";
 import { Badge, Card, Empty, Figure, Link, Table, useCall, useNow, useTitle } from "../parts/common.js";
 import { HistoryCard } from "../parts/history.js";
 import { PerMinute, Slices } from "../parts/charts.js";
 import { Export } from "../parts/export.js";
 import { useQuery } from "../parts/query.js";
+import { Spark } from "../parts/spark.js";
 import { modelPath, poolPath, requestPath } from "../route.js";
 
 const PHASES = ["Pending", "Compiling", "Proving", "Succeeded", "Failed", "Cancelled", "Erased"];
 const SHOWN = 50;
 const SHARES_EVERY = 30_000;
+const TRENDS_EVERY = 60_000;
 const MAY_NOT = "You may not list these.";
+const EVERYBODY = { kind: "all" } as const;
 
 /** `all`: with single requests and Models, which only whoever has a token sees. */
-export function OverviewPage({ of, all }: { of: Overview; all: boolean }) {
+export function OverviewPage({ of, all, namespace }: { of: Overview; all: boolean; namespace: string }) {
     useTitle("Overview");
     const now = useNow();
     const { requests, pools } = of;
@@ -57,7 +60,7 @@ export function OverviewPage({ of, all }: { of: Overview; all: boolean }) {
                 )}
             </Card>
             {requests && requests.latency.count > 0 && <Latency of={requests} />}
-            <HistoryCard />
+            <HistoryCard of={EVERYBODY} name="history" note="claims that ended, by the ledger: it is the same after a restart" />
             <Card title="Slices at work" note="of requests that are not over">
                 {!requests ? (
                     <Empty>{MAY_NOT}</Empty>
@@ -69,7 +72,7 @@ export function OverviewPage({ of, all }: { of: Overview; all: boolean }) {
             </Card>
             {all && <Single of={of} now={now} />}
             <Card title="Miners" note="by score">
-                {pools ? <Leaderboard of={pools.list} total={pools.count} /> : <Empty>{MAY_NOT}</Empty>}
+                {pools ? <Leaderboard of={pools.list} total={pools.count} namespace={namespace} /> : <Empty>{MAY_NOT}</Empty>}
             </Card>
         </>
     );
@@ -274,21 +277,52 @@ function useShares(): Map<string, number> {
     return useMemo(() => new Map(value?.standing.miners.map((row) => [row.miner, row.shareMillionths])), [value]);
 }
 
-function Leaderboard({ of, total }: { of: readonly PoolRow[]; total: number }) {
+/** How each miner has worked in the last day; nothing for whoever may not list all pools of the namespace. */
+function useTrends(namespace: string): Trends | undefined {
+    const [look, setLook] = useState(0);
+    useEffect(() => {
+        const timer = setInterval(() => setLook((old) => old + 1), TRENDS_EVERY);
+        return () => clearInterval(timer);
+    }, []);
+    return useCall((signal) => readTrends(namespace, signal), [namespace, look]).value;
+}
+
+const FILTERS = { ready: "ready", away: "not ready", faulty: "with faults of the last day", earning: "with a share" };
+
+function Leaderboard({ of, total, namespace }: { of: readonly PoolRow[]; total: number; namespace: string }) {
     const [search, setSearch] = useQuery("miner", "");
+    const [only, setOnly] = useQuery("only", "");
     const text = search.trim().toLowerCase();
     const shares = useShares();
+    const trends = useTrends(namespace);
+    const trendOf = (row: PoolRow) => (row.identity !== null && trends && Object.hasOwn(trends.miners, row.identity) ? trends.miners[row.identity] : undefined);
+    const passes = (row: PoolRow) => {
+        if (only === "ready") return row.ready;
+        if (only === "away") return !row.ready;
+        if (only === "faulty") return (trendOf(row)?.faults ?? 0) > 0;
+        if (only === "earning") return (shareOf(row) ?? 0) > 0;
+        return true;
+    };
     const shareOf = (row: PoolRow) => (row.identity === null ? undefined : shares.get(row.identity));
     const ranked = of.map((row, at) => ({ row, rank: at + 1 }));
-    const found = ranked.filter(({ row }) => `${row.namespace}/${row.name} ${row.identity ?? ""}`.toLowerCase().includes(text));
+    const found = ranked.filter(({ row }) => passes(row) && `${row.namespace}/${row.name} ${row.identity ?? ""}`.toLowerCase().includes(text));
     if (of.length === 0) return <Empty>There are no MinerPools yet.</Empty>;
     return (
         <>
             <div class="filters">
                 <input type="search" aria-label="Search miners by pool or identity" placeholder="pool or identity" value={search} onInput={(e) => setSearch(e.currentTarget.value)} />
+                <select aria-label="Which miners" value={Object.hasOwn(FILTERS, only) ? only : ""} onChange={(e) => setOnly(e.currentTarget.value)}>
+                    <option value="">all miners</option>
+                    {Object.entries(FILTERS).map(([word, is]) => (
+                        <option key={word} value={word}>
+                            {is}
+                        </option>
+                    ))}
+                </select>
                 <span class="note">{found.length < total ? `${found.length} of ${count(total)}` : `${count(total)} pools`}</span>
             </div>
-            <Table head={[["Rank", "number"], "Pool", "Miner", "Ready", ["Score", "number"], ["Share", "number"], ["Work", "number"], ["Success", "number"], ["Claims", "number"], ["p50", "number"], ["p95", "number"]]}>
+            <div class="miners">
+            <Table head={[["Rank", "number"], "Pool", "Miner", "Ready", ["Score", "number"], ["Share", "number"], ["Work", "number"], ["Success", "number"], ["Claims", "number"], ["p50", "number"], ["p95", "number"], ["Proof", "number"], "Last day"]}>
                 {found.slice(0, 2 * SHOWN).map(({ row, rank }) => (
                     <tr key={`${row.namespace}/${row.name}`}>
                         <td class="number">{rank}</td>
@@ -313,15 +347,18 @@ function Leaderboard({ of, total }: { of: readonly PoolRow[]; total: number }) {
                         </td>
                         <td class="number">{millis(row.p50Millis)}</td>
                         <td class="number">{millis(row.p95Millis)}</td>
+                        <td class="number">{bytes(trendOf(row)?.meanBytes)}</td>
+                        <td>{trends && <Spark of={trendOf(row)?.verified ?? []} hours={trends.hours} />}</td>
                     </tr>
                 ))}
             </Table>
+            </div>
             {found.length > 2 * SHOWN && <p class="note">{found.length - 2 * SHOWN} more: search for them.</p>}
             <Export
                 name="miners"
                 rows={() => ({
-                    head: ["rank", "namespace", "name", "identity", "scoreMillionths", "shareMillionths", "workMillis", "successMillionths", "verified", "invalid", "late", "lost", "p50Millis", "p95Millis"],
-                    rows: found.map(({ row, rank }) => [rank, row.namespace, row.name, row.identity, row.scoreMillionths, shareOf(row), row.workMillis, row.successMillionths, row.verified, row.invalid, row.late, row.lost, row.p50Millis, row.p95Millis]),
+                    head: ["rank", "namespace", "name", "identity", "scoreMillionths", "shareMillionths", "workMillis", "successMillionths", "verified", "invalid", "late", "lost", "p50Millis", "p95Millis", "meanProofBytesOfTheDay", "faultsOfTheDay", "verifiedByHour"],
+                    rows: found.map(({ row, rank }) => [rank, row.namespace, row.name, row.identity, row.scoreMillionths, shareOf(row), row.workMillis, row.successMillionths, row.verified, row.invalid, row.late, row.lost, row.p50Millis, row.p95Millis, trendOf(row)?.meanBytes, trendOf(row)?.faults, trendOf(row)?.verified.join(" ")]),
                 })}
             />
         </>

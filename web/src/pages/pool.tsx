@@ -3,6 +3,7 @@ import { type Explained, type Overview, readPool } from "../api.js";
 import { bytes, count, digits, millis, share } from "../format.js";
 import { Absent, Badge, Card, CommandLine, Conditions, Copied, Empty, Failed, Figure, Table, useCall, useNow, useTitle } from "../parts/common.js";
 import { Export } from "../parts/export.js";
+import { HistoryCard } from "../parts/history.js";
 import { Trend } from "../parts/trend.js";
 
 export function PoolPage({ namespace, name, overview }: { namespace: string; name: string; overview: Overview | undefined }) {
@@ -38,6 +39,7 @@ export function PoolPage({ namespace, name, overview }: { namespace: string; nam
                     <Empty>No claim of it bears on a score yet: its own faults do, and verified work that is long enough to be compared and that miners of two owners could have taken.</Empty>
                 </Card>
             )}
+            {status?.identity && <HistoryCard of={{ kind: "pools", namespace, name }} name={`${name}-history`} note="claims of this miner that ended, by the ledger; more than a week is told by the day" />}
             <Card title="Claims that ended without a proof that counts" note="all of them, by cause">
                 {failures.length === 0 ? (
                     <Empty>There are none.</Empty>

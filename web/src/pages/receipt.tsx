@@ -155,6 +155,7 @@ function Tensors({ title, of }: { title: string; of: readonly Tensor[] }) {
                     {tensor.ranked && <p class="note">The place of each value among the thresholds that the model compares it with; the model asks nothing else of it.</p>}
                     {tensor.values.length === tensor.count && <Pixels shape={tensor.shape} data={tensor.values} name={tensor.name} />}
                     <p class="numbers" tabIndex={0} role="group" aria-label={`Values of ${tensor.name}`}>{tensor.values.map(float).join("  ")}</p>
+                    <Export name={`receipt-${title.toLowerCase()}-${tensor.id}`} rows={() => ({ head: ["at", "value"], rows: tensor.values.map((value, at) => [at, value]) })} />
                     {tensor.count > tensor.values.length && <p class="note">the first {tensor.values.length} of {count(tensor.count)} values</p>}
                 </div>
             ))}

@@ -2,10 +2,11 @@ import type { Overview } from "../api.js";
 import { readFloat, readReceipt, readRequest } from "../api.js";
 import { bytes, millis, seconds, share } from "../format.js";
 import { Absent, Badge, Card, CommandLine, Conditions, Copied, Empty, Failed, Figure, Link, Table, useCall, useNow, useTitle } from "../parts/common.js";
-import { Attempts, Slices } from "../parts/charts.js";
+import { Attempts, SliceMap, Slices } from "../parts/charts.js";
 import { Answer } from "../parts/answer.js";
 import { Export } from "../parts/export.js";
-import { SaveButton, save } from "../parts/files.js";
+import { SaveButton } from "../parts/files.js";
+import { save } from "../parts/save.js";
 import { modelPath } from "../route.js";
 
 export function RequestPage({ namespace, name, overview }: { namespace: string; name: string; overview: Overview | undefined }) {
@@ -33,7 +34,12 @@ export function RequestPage({ namespace, name, overview }: { namespace: string; 
             </dl>
             {status?.output && <Answer name={name} of={status.output} float={float.value?.find((one) => one.name === status.output?.name)} why={float.error} done={done} />}
             <Card title="Slices">
-                {status?.slices ? <Slices of={status.slices} /> : <Empty>The model has not been cut for it yet.</Empty>}
+                {status?.slices ? (
+                    <>
+                        <Slices of={status.slices} />
+                        <SliceMap of={recent} counts={status.slices} />
+                    </>
+                ) : <Empty>The model has not been cut for it yet.</Empty>}
             </Card>
             <Card title="Attempts" note={recent.length > 0 ? `the latest ${recent.length}; a bar's width is the time from claim to proof` : undefined}>
                 {recent.length > 0 ? (

@@ -108,6 +108,7 @@ export function StudioPage({ namespace, overview }: { namespace: string; overvie
                         </button>
                     )}
                 </details>
+                <p class="note">What other choices would come to stands on the Model's page, once the compiler has looked at it.</p>
                 {error && <Failed error={error} />}
                 <p class="row">
                     <button type="submit" disabled={!file || !goodBudget || !goodPlace || doing !== ""}>

@@ -1,8 +1,8 @@
 /** The validator: the rule in force, who has which share by it, and where the signed ledger ends. */
 import { useEffect, useState } from "preact/hooks";
-import { type StandingRow, readValidator } from "../api.js";
+import { type StandingRow, type Weights, readValidator } from "../api.js";
 import { count, share, short } from "../format.js";
-import { Badge, Card, CommandLine, Copied, Empty, Failed, Figure, Loading, Table, Word, useCall, useTitle } from "../parts/common.js";
+import { Badge, Card, CommandLine, Conditions, Copied, Empty, Failed, Figure, Loading, Table, Word, useCall, useNow, useTitle } from "../parts/common.js";
 import { Export } from "../parts/export.js";
 import { useQuery } from "../parts/query.js";
 
@@ -11,6 +11,7 @@ const SHOWN = 200;
 
 export function ValidatorPage() {
     useTitle("Validator");
+    const now = useNow();
     const [look, setLook] = useState(0);
     useEffect(() => {
         const timer = setInterval(() => setLook((old) => old + 1), EVERY);
@@ -80,6 +81,12 @@ export function ValidatorPage() {
                 <p class="note">The page verifies nothing of it. Whoever has the segments can:</p>
                 <CommandLine text={`prover-worker ledger verify SEGMENTS --validator ${head.validator}`} />
             </Card>
+            {ruling?.status?.weights && <Publication of={ruling.status.weights} />}
+            {ruling?.status?.conditions && (
+                <Card title="Conditions">
+                    <Conditions of={ruling.status.conditions} now={now} />
+                </Card>
+            )}
             <Card title="Validators">
                 {validators.length === 0 ? (
                     <Empty>There is no Validator: the settings are those that the operator was started with.</Empty>
@@ -95,6 +102,49 @@ export function ValidatorPage() {
                 )}
             </Card>
         </>
+    );
+}
+
+/** The greatest weight that a chain counts. */
+const ALL_WEIGHTS = 65_535;
+
+function Publication({ of }: { of: Weights }) {
+    const greatest = of.greatest ?? [];
+    return (
+        <Card title="Weights" note={of.sent === undefined ? "those that were made last; they have not left yet" : `those that were made last; they have left in block ${count(of.sent)}`}>
+            <dl class="pairs">
+                {(
+                    [
+                        ["Subnet", count(of.netuid)],
+                        ["Made in block", count(of.block)],
+                        ["At", of.at],
+                        ["File", <Copied text={of.digest} />],
+                        ["Uids with a weight", count(of.uids)],
+                        ["Miners without one", `${count(of.leftOut)}: no hotkey, no uid, or a revoked key`],
+                        ["Next in block", count(of.next)],
+                    ] as const
+                ).map(([what, is]) => (
+                    <div key={what}>
+                        <dt>{what}</dt>
+                        <dd>{is}</dd>
+                    </div>
+                ))}
+            </dl>
+            {greatest.length > 0 && (
+                <>
+                    <Table head={[["Uid", "number"], ["Weight", "number"], ["Of the greatest there can be", "number"]]}>
+                        {greatest.map((one) => (
+                            <tr key={one.uid}>
+                                <td class="number">{one.uid}</td>
+                                <td class="number">{count(one.weight)}</td>
+                                <td class="number">{share((1e6 * one.weight) / ALL_WEIGHTS)}</td>
+                            </tr>
+                        ))}
+                    </Table>
+                    <Export name="weights" rows={() => ({ head: ["uid", "weight"], rows: greatest.map((one) => [one.uid, one.weight]) })} />
+                </>
+            )}
+        </Card>
     );
 }
 

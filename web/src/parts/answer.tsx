@@ -8,7 +8,18 @@ type Output = NonNullable<NonNullable<RequestView["status"]>["output"]>;
 
 const SHOWN = 32;
 
-export function Answer({ name, of, float, why, done }: { name: string; of: Output; float: FloatOutput | undefined; why: Error | undefined; done: boolean }) {
+interface Given {
+    name: string;
+    of: Output;
+    float: FloatOutput | undefined;
+    why: Error | undefined;
+    /** The float model is asked, too. */
+    done: boolean;
+    /** Nobody proves it. */
+    tried?: boolean;
+}
+
+export function Answer({ name, of, float, why, done, tried }: Given) {
     const values = of.values ?? [];
     const shown = values.slice(0, SHOWN);
     const beside = shown.map((_, at) => float?.values[at]);
@@ -18,7 +29,7 @@ export function Answer({ name, of, float, why, done }: { name: string; of: Outpu
     const what = of.label ?? (of.class === undefined ? undefined : `class ${of.class}`);
     const note = `${of.name ?? "output"} of shape ${of.shape?.join(" × ") || "scalar"}${of.others ? `; ${of.others} more outputs are in the receipt` : ""}`;
     return (
-        <Card title="Answer" note={note}>
+        <Card title={tried ? "Answer, not proved" : "Answer"} note={note}>
             {what && <p class="answer">{what}</p>}
             {values.length === 0 ? (
                 <Empty>It has more values than a status holds: the receipt has them all.</Empty>
@@ -31,7 +42,7 @@ export function Answer({ name, of, float, why, done }: { name: string; of: Outpu
                                 <th>
                                     <span class="unseen">As a bar</span>
                                 </th>
-                                <th class="number">{done ? "Proved" : "Computed"}</th>
+                                <th class="number">{tried ? "Integers" : done ? "Proved" : "Computed"}</th>
                                 {done && <th class="number">Float model</th>}
                                 {done && <th class="number">Difference</th>}
                             </tr>
@@ -58,14 +69,27 @@ export function Answer({ name, of, float, why, done }: { name: string; of: Outpu
             {values.length > 0 && (
                 <Export
                     name={`${name}-answer`}
-                    rows={() => ({ head: ["at", "proved", "float"], rows: values.map((value, at) => [at, value, float?.values[at]]) })}
+                    rows={() => ({ head: ["at", tried ? "integers" : "proved", "float"], rows: values.map((value, at) => [at, value, float?.values[at]]) })}
                 />
             )}
             {values.length > shown.length && <p class="note">and {values.length - shown.length} more</p>}
             {!done && <p class="note">It is what the integers give; it counts once every slice is verified.</p>}
+            {tried && float && <p class="note">{compared(values, float)}</p>}
             {done && !float && <p class="note">{why ? `The float model's answer is not shown: ${why.message}` : "Asking the float model …"}</p>}
         </Card>
     );
+}
+
+/** How far the integers are from the float model, in a sentence. */
+function compared(values: readonly number[], float: FloatOutput): string {
+    const pairs = values.flatMap((value, at) => {
+        const other = float.values[at];
+        return other === undefined || other === null ? [] : [[value, other] as const];
+    });
+    const off = pairs.reduce((most, [value, other]) => Math.max(most, Math.abs(value - other)), 0);
+    const greatest = pairs.reduce((most, [, other]) => Math.max(most, Math.abs(other)), 0);
+    const part = greatest > 0 ? `, ${((100 * off) / greatest).toPrecision(2)} % of the greatest value` : "";
+    return `The integers are at most ${off.toExponential(1)} from the float model${part}.`;
 }
 
 /** From zero to the right, or to the left: where zero is, is the same for all. */

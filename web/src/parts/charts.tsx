@@ -58,6 +58,31 @@ export function Slices({ of }: { of: SliceCounts }) {
     );
 }
 
+/** More slices than these are told by their counts alone. */
+const MAPPED = 256;
+
+/** Slice by slice what has become of it so far; nothing where the attempts that are there are not all of them. */
+export function SliceMap({ of, counts }: { of: readonly RecentSlice[]; counts: SliceCounts }) {
+    const state = new Map<number, "verified" | "again">();
+    for (const row of of) if (state.get(row.slice) !== "verified") state.set(row.slice, row.verdict === "Verified" ? "verified" : "again");
+    const verified = [...state.values()].filter((one) => one === "verified").length;
+    if (counts.total > MAPPED || verified !== counts.verified) return null;
+    const words = { verified: "verified", again: "an attempt has failed, it is tried again", open: "waits, or is being proved" };
+    return (
+        <ol class="map" aria-label="Slices one by one">
+            {Array.from({ length: counts.total }, (_, slice) => {
+                const is = state.get(slice) ?? "open";
+                return (
+                    <li key={slice} class={is} title={`slice ${slice}: ${words[is]}`}>
+                        {slice}
+                        <span class="unseen">{words[is]}</span>
+                    </li>
+                );
+            })}
+        </ol>
+    );
+}
+
 /** A run's attempts, a row for each slice, in the order in which they ended: the width is the time that each took. */
 export function Attempts({ of, total }: { of: readonly RecentSlice[]; total: number }) {
     const bySlice = new Map<number, RecentSlice[]>();

@@ -3,6 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import { ApiError, type Condition } from "../api.js";
 import { ago, short, words } from "../format.js";
 import { go } from "../route.js";
+import { Export } from "./export.js";
 
 /** A link within the app. */
 export function Link({ to, children, ...rest }: { to: string; class?: string; "aria-current"?: "page"; children: ComponentChildren }) {
@@ -161,6 +162,7 @@ function tone({ type, status }: Condition): string {
 export function Conditions({ of, now }: { of: readonly Condition[]; now: number }) {
     if (of.length === 0) return <Empty>Nothing has been said of it yet.</Empty>;
     return (
+        <>
         <Table head={["Condition", "Status", "Reason", "Message", "Since"]}>
             {of.map((one) => (
                 <tr key={one.type}>
@@ -176,6 +178,14 @@ export function Conditions({ of, now }: { of: readonly Condition[]; now: number 
                 </tr>
             ))}
         </Table>
+        <Export
+            name="conditions"
+            rows={() => ({
+                head: ["type", "status", "reason", "message", "lastTransitionTime"],
+                rows: of.map((one) => [one.type, one.status, one.reason, one.message, one.lastTransitionTime]),
+            })}
+        />
+        </>
     );
 }
 

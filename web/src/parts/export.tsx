@@ -1,6 +1,6 @@
 /** Saves a table that is shown: all of its rows, those that are not on the screen too. */
 import { type Rows, csv, json } from "../table.js";
-import { save } from "./files.js";
+import { save } from "./save.js";
 
 export const Export = ({ name, rows }: { name: string; rows: () => Rows }) => (
     <p class="row export">

@@ -48,15 +48,6 @@ export async function sha256(data: Uint8Array<ArrayBuffer>): Promise<string | un
     return `sha256:${[...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 }
 
-export function save(name: string, type: string, data: Uint8Array<ArrayBuffer> | string): void {
-    const url = URL.createObjectURL(new Blob([data], { type }));
-    const link = document.createElement("a");
-    link.href = url;
-    link.download = name;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(url), 60_000);
-}
-
 /** A button that saves what a call gives; why there is none, it says. */
 export function SaveButton({ children, get }: { children: ComponentChildren; get: () => Promise<void> | void }) {
     const [error, setError] = useState<Error>();

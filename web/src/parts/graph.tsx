@@ -3,17 +3,23 @@
  * Names are text nodes of the drawing, whatever they say.
  */
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import type { Graph, ModelSlice } from "../api.js";
-import { count, millis } from "../format.js";
-import { type Shape, colourOf, grouped, single } from "../graph.js";
+import type { Graph, ModelSlice, Outline, Report, Unsupported } from "../api.js";
+import { bytes, count, millis } from "../format.js";
+import { COLOURS, type Colour, SUPPORT, type Shape, colourOf, grouped, outlined, single } from "../graph.js";
 import { LayoutError, layout } from "../layout.js";
 import { Empty } from "./common.js";
+import { Export } from "./export.js";
+import { useQuery } from "./query.js";
 
 /** More nodes than this are shown by slice. */
 const MANY = 1500;
 /** Names are read from here on. */
 const READABLE = 0.8;
-const COLOURS = ["slice", "cost", "bits"] as const;
+/** The colours by name, as they are chosen. */
+const WORDS: Record<Colour, string> = { slice: "slice", cost: "cost", error: "quantisation error", bits: "bits", support: "support" };
+
+/** What is drawn: an integer graph with what is known of it, or the nodes of a file that cannot be proved. */
+export type Drawn = { graph: Graph; report: Report | undefined; slices: readonly ModelSlice[] } | { outline: Outline; unsupported: readonly Unsupported[] };
 
 interface Sight {
     x: number;
@@ -21,12 +27,25 @@ interface Sight {
     scale: number;
 }
 
-export function GraphView({ graph, slices }: { graph: Graph; slices: readonly ModelSlice[] }) {
-    const [bySlice, setBySlice] = useState(graph.nodes.length > MANY);
-    const [colour, setColour] = useState<(typeof COLOURS)[number]>("slice");
-    const [search, setSearch] = useState("");
-    const [chosen, choose] = useState<number>();
-    const shapes = useMemo(() => (bySlice ? grouped(graph) : single(graph)), [graph, bySlice]);
+export function GraphView({ of, name }: { of: Drawn; name: string }) {
+    const graph = "graph" in of ? of.graph : undefined;
+    const slices = "graph" in of ? of.slices : [];
+    const [bySlice, setBySlice] = useState((graph?.nodes.length ?? 0) > MANY);
+    const colours: readonly Colour[] = graph ? COLOURS : SUPPORT;
+    const [asked, setColour] = useQuery("colour", colours[0]!);
+    const colour = colours.find((one) => one === asked) ?? colours[0]!;
+    const [search, setSearch] = useQuery("find", "");
+    const [named, setNamed] = useQuery("node", "");
+    const [chosen, setChosen] = useState<number>();
+    const shapes = useMemo(() => {
+        if ("outline" in of) return outlined(of.outline, of.unsupported);
+        const known = { report: of.report, slices: of.slices };
+        return bySlice ? grouped(of.graph, known) : single(of.graph, known);
+    }, [of, bySlice]);
+    const choose = (node: number | undefined) => {
+        setChosen(node);
+        setNamed(node === undefined ? "" : (shapes.nodes[node]?.title ?? ""));
+    };
     const placed = useMemo(() => {
         try {
             return layout(shapes.nodes, shapes.edges);
@@ -40,10 +59,11 @@ export function GraphView({ graph, slices }: { graph: Graph; slices: readonly Mo
         () => (text === "" ? [] : shapes.nodes.flatMap((node, at) => (`${node.title} ${node.detail}`.toLowerCase().includes(text) ? [at] : []))),
         [shapes, text],
     );
+    const painted = useMemo(() => colourOf(colour, shapes.nodes), [colour, shapes]);
     // What is drawn stays as it is while it is only moved: there may be thousands of it.
     const drawing = useMemo(() => {
         if (placed instanceof LayoutError) return null;
-        const paint = colourOf(colour, shapes.nodes, slices);
+        const { paint } = painted;
         const marked = new Set(found);
         return (
             <>
@@ -71,7 +91,7 @@ export function GraphView({ graph, slices }: { graph: Graph; slices: readonly Mo
                 ))}
             </>
         );
-    }, [placed, shapes, slices, colour, chosen, found]);
+    }, [placed, shapes, painted, chosen, found]);
     const frame = useRef<SVGSVGElement>(null);
     const [sight, look] = useState<Sight>({ x: 0, y: 0, scale: 1 });
     const drag = useRef<{ x: number; y: number; moved: boolean } | undefined>(undefined);
@@ -87,7 +107,12 @@ export function GraphView({ graph, slices }: { graph: Graph; slices: readonly Mo
         const scale = Math.max(least, whole);
         look({ scale, x: (width - placed.width * scale) / 2, y: Math.max(16, (height - placed.height * scale) / 2) });
     };
-    useEffect(() => fit(READABLE), [placed]);
+    useEffect(() => {
+        // What the address names is shown, if it is there; else the first that cannot be proved.
+        const node = shapes.nodes.findIndex((shape) => (named === "" ? shape.support === "unsupported" : shape.title === named));
+        if (node >= 0) show(node);
+        else fit(READABLE);
+    }, [placed]);
     const zoom = (factor: number, at?: { x: number; y: number }) =>
         look((old) => {
             const scale = Math.min(4, Math.max(0.02, old.scale * factor));
@@ -163,27 +188,31 @@ export function GraphView({ graph, slices }: { graph: Graph; slices: readonly Mo
                     <input type="search" aria-label="Search nodes by name or operator" placeholder="name or operator" value={search} onInput={(e) => setSearch(e.currentTarget.value)} />
                 </form>
                 <span class="note" role="status">
-                    {text ? `${found.length} found${found.length ? ", Enter shows the next" : ""}` : `${count(graph.nodes.length)} nodes, ${count(graph.edges.length)} edges`}
+                    {text ? `${found.length} found${found.length ? ", Enter shows the next" : ""}` : `${count(shapes.nodes.length)} nodes, ${count(shapes.edges.length)} edges`}
                 </span>
                 <label>
                     Colour by{" "}
-                    <select value={colour} onChange={(e) => setColour(e.currentTarget.value as typeof colour)}>
-                        {COLOURS.map((one) => (
-                            <option key={one}>{one}</option>
+                    <select value={colour} onChange={(e) => setColour(e.currentTarget.value)}>
+                        {colours.map((one) => (
+                            <option key={one} value={one}>
+                                {WORDS[one]}
+                            </option>
                         ))}
                     </select>
                 </label>
-                <label>
-                    <input
-                        type="checkbox"
-                        checked={bySlice}
-                        onChange={(e) => {
-                            choose(undefined);
-                            setBySlice(e.currentTarget.checked);
-                        }}
-                    />{" "}
-                    only slices
-                </label>
+                {graph && (
+                    <label>
+                        <input
+                            type="checkbox"
+                            checked={bySlice}
+                            onChange={(e) => {
+                                choose(undefined);
+                                setBySlice(e.currentTarget.checked);
+                            }}
+                        />{" "}
+                        only slices
+                    </label>
+                )}
                 <span class="buttons">
                     <button type="button" onClick={() => zoom(1.25)} aria-label="Zoom in">
                         +
@@ -228,6 +257,33 @@ export function GraphView({ graph, slices }: { graph: Graph; slices: readonly Mo
                     <Panel shape={shapes.nodes[chosen]} slices={slices} close={() => choose(undefined)} />
                 )}
             </div>
+            <p class="legend keys" aria-label={`Colours: ${WORDS[colour]}`} role="group">
+                {painted.keys.map(({ colour, is }) => (
+                    <span key={is} class="swatch">
+                        <svg viewBox="0 0 10 10" width="10" height="10" aria-hidden="true">
+                            <rect width="10" height="10" rx="3" style={{ fill: colour }} />
+                        </svg>
+                        {is}
+                    </span>
+                ))}
+            </p>
+            <Export
+                name={`${name}-graph`}
+                rows={() => ({
+                    head: ["node", "operator", "slice", "bits", "costMicros", "errorMillionths", "support", "facts", "readBy"],
+                    rows: shapes.nodes.map((node, at) => [
+                        node.title,
+                        node.detail,
+                        node.slice,
+                        node.bits || undefined,
+                        node.cost,
+                        node.error,
+                        node.support,
+                        node.facts.map(([what, is]) => `${what}: ${is}`).join("; "),
+                        shapes.edges.flatMap(([from, to]) => (from === at ? [shapes.nodes[to]!.title] : [])).join("; "),
+                    ]),
+                })}
+            />
         </div>
     );
 }
@@ -270,7 +326,9 @@ function Panel({ shape, slices, close }: { shape: Shape; slices: readonly ModelS
                         </div>
                         <div>
                             <dt>Proving the slice</dt>
-                            <dd>{millis(slice.predictedMillis)} predicted</dd>
+                            <dd>
+                                {millis(slice.predictedMillis)}, {bytes(slice.predictedMemoryBytes)} of memory
+                            </dd>
                         </div>
                     </>
                 )}

@@ -1,12 +1,14 @@
 /** An input for a Model: typed, from a file, made up, or an image; and a request to prove the answer to it. */
 import { useEffect, useRef, useState } from "preact/hooks";
-import { ApiError, MAX_UPLOAD, makeRequest, readTensors, upload } from "../api.js";
+import { ApiError, type FloatOutput, MAX_UPLOAD, type Tried, makeRequest, readTensors, tryInput, upload } from "../api.js";
 import { bytes, count, float } from "../format.js";
-import { type Input, MAX_INLINE, request, yaml } from "../objects.js";
+import { type Fields, type Input, MAX_INLINE, request, yaml } from "../objects.js";
 import { go, requestPath } from "../route.js";
 import { SCALES, type Scale, type Taken, type Tensor, example, fromPixels, npy, outside, picture, size, typed } from "../tensor.js";
+import { Answer } from "./answer.js";
 import { Card, Failed, Loading, Room, useCall } from "./common.js";
-import { Drop, SaveButton, save, sha256 } from "./files.js";
+import { Drop, SaveButton, sha256 } from "./files.js";
+import { save } from "./save.js";
 import { Pixels } from "./pixels.js";
 
 /** Numbers that are shown to be changed; a larger input is made, dropped or taken from an image. */
@@ -29,8 +31,10 @@ function Try({ namespace, name, inputs }: { namespace: string; name: string; inp
     const [file, setFile] = useState<File>();
     const [error, setError] = useState<Error>();
     const [doing, setDoing] = useState("");
+    const [answer, setAnswer] = useState<Tried>();
     const give = (input: Taken, tensor: Tensor) => {
         setFile(undefined);
+        setAnswer(undefined);
         setTensors((old) => ({ ...old, [input.name]: tensor }));
         setWrong((old) => ({ ...old, [input.name]: "" }));
     };
@@ -62,6 +66,17 @@ function Try({ namespace, name, inputs }: { namespace: string; name: string; inp
             setDoing("");
         }
     };
+    const attempt = async () => {
+        setError(undefined);
+        setDoing("Trying it …");
+        try {
+            setAnswer(await tryInput(namespace, name, tensors as unknown as Fields));
+        } catch (error) {
+            setAnswer(undefined);
+            setError(error instanceof Error ? error : new Error(String(error)));
+        }
+        setDoing("");
+    };
     return (
         <>
             {!file && inputs.map((one) => <One key={one.name} input={one} tensor={tensors[one.name]!} wrong={wrong[one.name]!} give={(tensor) => give(one, tensor)} refuse={(why) => setWrong((old) => ({ ...old, [one.name]: why }))} />)}
@@ -90,13 +105,33 @@ function Try({ namespace, name, inputs }: { namespace: string; name: string; inp
                 <button type="button" class="main" onClick={prove} disabled={bad || doing !== ""}>
                     Prove it
                 </button>
+                <button type="button" onClick={attempt} disabled={bad || file !== undefined || doing !== ""}>
+                    Only try it
+                </button>
                 <SaveButton get={async () => save(`${id.current}.yaml`, "application/yaml", yaml(request(namespace, id.current, name, await input())))}>Save as YAML</SaveButton>
                 <span class="note" role="status">
-                    {doing}
+                    {doing || (file ? "A file is proved as it is: numbers can be tried." : "")}
                 </span>
             </p>
+            {answer?.integers.map((one) => (
+                <Answer
+                    key={one.name}
+                    name={`${name}-tried`}
+                    of={{ name: one.name, shape: one.shape, values: one.values.map((value) => value ?? NaN), ...ranked(one) }}
+                    float={answer.floats?.find((other) => other.name === one.name)}
+                    why={answer.why === null ? undefined : new Error(answer.why)}
+                    done
+                    tried
+                />
+            ))}
         </>
     );
+}
+
+/** The class, where an output has a score for each. */
+function ranked({ shape, values }: FloatOutput): { class?: number } {
+    if (shape.length !== 2 || shape[0] !== 1 || values.length < 2) return {};
+    return { class: values.reduce<number>((best, value, at) => ((value ?? -Infinity) > (values[best] ?? -Infinity) ? at : best), 0) };
 }
 
 function One({ input, tensor, wrong, give, refuse }: { input: Taken; tensor: Tensor; wrong: string; give: (tensor: Tensor) => void; refuse: (why: string) => void }) {

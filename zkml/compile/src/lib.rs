@@ -20,6 +20,7 @@ pub mod import;
 mod interval;
 mod measure;
 mod ops;
+pub mod outlook;
 pub mod progress;
 pub mod qualify;
 pub mod quantise;

@@ -17,6 +17,7 @@ mod link;
 mod model;
 mod node;
 mod ops;
+mod outline;
 mod proto;
 mod read;
 mod repeat;
@@ -27,6 +28,7 @@ pub use error::{EvaluateError, ReadError, UnsupportedNode};
 pub use model::{Dimension, Model, Port, Precision};
 pub use node::Node;
 pub use ops::{first_opset, operators, operators_of_microsoft, operators_of_models};
+pub use outline::Outline;
 pub use tensor::{ElementType, Tensor, TensorError, Values};
 
 /// A result whose error says in a sentence what is wrong; the caller adds which node or value it is about.

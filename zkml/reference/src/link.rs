@@ -36,7 +36,7 @@ pub(crate) fn standard(domain: &str) -> bool {
     domain.is_empty() || domain == "ai.onnx"
 }
 
-fn name_of(node: &NodeProto) -> &str {
+pub(crate) fn name_of(node: &NodeProto) -> &str {
     if node.name.is_empty() {
         node.output.first().map_or("", String::as_str)
     } else {

@@ -209,6 +209,19 @@ impl SliceRelations {
 }
 
 impl Relation {
+    /// Its name in the closed list, as reports and pages say it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        macro_rules! names {
+            ($($relation:ident($file:ident) { $($field:ident),* $(,)? }),* $(,)?) => {
+                match self {
+                    $(Self::$relation { .. } => stringify!($relation),)*
+                }
+            };
+        }
+        relations!(names)
+    }
+
     /// The tensor that it makes; the first of several.
     pub(crate) fn output(&self) -> Option<TensorId> {
         match self {

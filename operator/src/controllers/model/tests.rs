@@ -142,6 +142,7 @@ fn only_what_waiting_does_not_mend_is_stalled() {
         kind: FailureKind::InvalidModel,
         message: "not ONNX".to_owned(),
         unsupported: Vec::new(),
+        outline: None,
     }));
     case.plan();
     assert_eq!(case.told("Stalled"), Some(("True", "InvalidModel")));
@@ -153,6 +154,7 @@ fn calibration_data_that_is_wrong_is_named_as_the_spec_names_it() {
         kind: FailureKind::InvalidCalibration,
         message: "the calibration data: `x` has 13 values, 2 were given".to_owned(),
         unsupported: Vec::new(),
+        outline: None,
     })));
     let told = |case: &mut Case, calibration| {
         case.spec.quantization.calibration = serde_json::from_value(calibration).unwrap();
@@ -203,6 +205,7 @@ fn compiled(max_error_millionths: u64, synthetic: bool) -> CompileState {
             budget_millionths: 10_000,
             within_budget: max_error_millionths <= 10_000,
         },
+        outlook: None,
         batches: Vec::new(),
     }))
 }

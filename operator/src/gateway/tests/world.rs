@@ -125,6 +125,7 @@ fn compiled(proof_system: ProofSystem) -> Files {
             budget_millionths: 0,
             within_budget: true,
         },
+        outlook: None,
         batches: Vec::new(),
     };
     Files { report, blobs }

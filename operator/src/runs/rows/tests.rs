@@ -57,6 +57,7 @@ fn of(batch: u32) -> CompileReport {
             budget_millionths: 0,
             within_budget: true,
         },
+        outlook: None,
         batches: Vec::new(),
     }
 }

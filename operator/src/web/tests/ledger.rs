@@ -13,7 +13,7 @@ use zkinfer_scoring::ledger::Chain;
 
 use super::super::LedgerView;
 use super::{ALL, SOME, World, is, json_of, reason};
-use crate::scoring::{Explained, Span, Standing};
+use crate::scoring::{Explained, Series, Span, Spans, Standing, Trend};
 
 pub(super) const MINER: Identity = Identity::new([1; 32]);
 
@@ -46,13 +46,29 @@ impl LedgerView for Book {
         }
     }
 
-    fn spans(&self, hours: u64, step: u64) -> Vec<Span> {
+    fn spans(&self, of: &Series, hours: u64) -> Spans {
+        let requests = match of {
+            Series::All => 0,
+            Series::Miner(miner) => u64::from(*miner == MINER),
+            Series::Models(manifests) => 10 + manifests.len() as u64,
+        };
         let span = Span {
             from: hours,
-            requests: step,
+            requests,
             ..Span::default()
         };
-        vec![span]
+        Spans {
+            step_millis: 60_000,
+            spans: vec![span],
+        }
+    }
+
+    fn trend(&self, miner: &Identity) -> Option<Trend> {
+        (*miner == MINER).then(|| Trend {
+            verified: vec![1, 2],
+            faults: 3,
+            mean_bytes: Some(4),
+        })
     }
 
     fn chain(&self) -> BoxFuture<'_, (Chain, usize)> {
@@ -103,15 +119,12 @@ async fn a_pool_is_shown_with_why_its_miner_has_its_score_where_there_is_somethi
 #[tokio::test]
 async fn history_is_shown_to_whoever_may_list_all_requests_in_at_most_so_many_points() {
     let world = World::new();
-    for (hours, step) in [(24, 1), (168, 2), (2160, 18)] {
+    for hours in [1, 24, 168, 2160] {
         let path = format!("/api/v1/history?hours={hours}");
         let told = json_of(world.call(&path, ALL).await).await;
-        assert_eq!(
-            (&told["hours"], &told["stepHours"]),
-            (&json!(hours), &json!(step))
-        );
+        assert_eq!((&told["hours"], &told["stepMinutes"]), (&json!(hours), &json!(1)));
         let span = json!({
-            "from": hours, "requests": step, "verified": 0, "faults": 0, "others": 0, "p50Micros": null,
+            "from": hours, "requests": 0, "verified": 0, "faults": 0, "others": 0, "bytes": 0, "p50Micros": null,
             "p95Micros": null,
         });
         assert_eq!(told["spans"], json!([span]));
@@ -132,5 +145,50 @@ async fn history_is_shown_to_whoever_may_list_all_requests_in_at_most_so_many_po
         let path = format!("/api/v1/history{query}");
         let refused = world.call(&path, ALL).await;
         assert_eq!(reason(refused).await, is(400, "InvalidQuery"), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_miners_history_is_shown_to_whoever_may_see_its_pool() {
+    let mut world = World::new();
+    let path = "/api/v1/pools/n/fast/history?hours=24";
+    assert_eq!(reason(world.call(path, ALL).await).await, is(404, "NotFound"));
+    put_pool(&mut world, &json!({}));
+    let unnamed = world.call(path, ALL).await;
+    assert_eq!(
+        reason(unnamed).await,
+        is(404, "NotFound"),
+        "it has no identity yet"
+    );
+    put_pool(&mut world, &json!({ "identity": MINER }));
+    assert_eq!(
+        json_of(world.call(path, ALL).await).await["spans"][0]["requests"],
+        1
+    );
+    assert_eq!(reason(world.call(path, SOME).await).await, is(403, "Forbidden"));
+    assert_eq!(
+        reason(world.call(path, "guess").await).await,
+        is(401, "UnknownToken")
+    );
+    let long = world.call("/api/v1/pools/n/fast/history?hours=9999", ALL).await;
+    assert_eq!(reason(long).await, is(400, "InvalidQuery"));
+}
+
+#[tokio::test]
+async fn trends_are_of_the_miners_whose_pools_a_viewer_may_list() {
+    let mut world = World::new();
+    put_pool(&mut world, &json!({ "identity": MINER }));
+    let trend = json!({ (MINER.to_string()): { "verified": [1, 2], "faults": 3, "meanBytes": 4 } });
+    for (query, miners) in [
+        ("", &trend),
+        ("?namespace=n", &trend),
+        ("?namespace=other", &json!({})),
+    ] {
+        let told = json_of(world.call(&format!("/api/v1/trends{query}"), ALL).await).await;
+        assert_eq!((&told["hours"], &told["miners"]), (&json!(24), miners), "{query}");
+    }
+    for query in ["", "?namespace=n"] {
+        let refused = world.call(&format!("/api/v1/trends{query}"), SOME).await;
+        assert_eq!(reason(refused).await, is(403, "Forbidden"));
     }
 }

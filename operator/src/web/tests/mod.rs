@@ -1,5 +1,6 @@
 //! The server: who is answered, under what policy, and how much anybody can hold.
 
+mod compiled;
 mod counted;
 mod ledger;
 mod made;
@@ -116,6 +117,7 @@ impl World {
                 uploads: Uploads::default(),
                 bodies: Bodies::default(),
             },
+            compiled: Arc::new(compiled::Two),
             floats: Arc::new(Same),
             class: "default".to_owned(),
             validators: stores.validators.clone(),

@@ -6,6 +6,7 @@ use zkinfer_crds::compile_report::{
     MAX_REPORT_BYTES, UnsupportedOp,
 };
 use zkinfer_crds::dimensions::Dimensions;
+use zkinfer_crds::outlook::{Cut, CutOutcome, NodeOutlook, Outline, OutlineNode, Outlook};
 use zkinfer_crds::slice_files::{FileRole, Measure, Measures, SliceFile, SliceFiles};
 use zkinfer_crds::wire::{BlobRef, ClaimRequest, CompileTask, Refusal, RefuseReason};
 use zkinfer_crds::{ClaimId, Digest, Identity, ParameterId, Profile, ProofSystem, RequestUid, SliceIndex};
@@ -101,6 +102,17 @@ fn compiled() -> CompileOutcome {
         graph: blob(3),
         slices: vec![slice(Vec::new(), cells), slice(files, rows)],
         accuracy: accuracy.clone(),
+        outlook: Some(Outlook {
+            cuts: vec![Cut {
+                proof_system: ProofSystem::Halo2Kzg,
+                parallelism: 4,
+                outcome: CutOutcome::Refused("no cut".to_owned()),
+            }],
+            nodes: vec![NodeOutlook {
+                claims: vec!["Requantised".to_owned()],
+                alone: None,
+            }],
+        }),
         batches: vec![CompiledBatch {
             batch: 16,
             manifest: blob(9),
@@ -120,6 +132,19 @@ fn failed() -> CompileOutcome {
             op: "Sin".to_owned(),
             reason: "the operator is not supported".to_owned(),
         }],
+        outline: Some(Outline {
+            nodes: vec![
+                OutlineNode {
+                    name: "/sin/Sin".to_owned(),
+                    op: "Sin".to_owned(),
+                },
+                OutlineNode {
+                    name: "/mul/Mul".to_owned(),
+                    op: "Mul".to_owned(),
+                },
+            ],
+            edges: vec![(0, 1)],
+        }),
     })
 }
 

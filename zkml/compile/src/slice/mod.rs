@@ -11,8 +11,9 @@ mod search;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 use zkml::backend::{Cost, CutRule, LayoutError, Parameters, SliceCount, System, SystemId};
@@ -167,6 +168,72 @@ pub fn plan_telling(
         Counter::new(Stage::Cutting(system.id()), nodes, listener).add(nodes);
         return Ok(vec![whole]);
     }
+    let cost = |nodes: Range<usize>| plan_slice(nodes).ok().map(|plan| plan.cost);
+    let Some(cuts) = searched(graph, system, options, &cost, listener) else {
+        return Err(why_not(graph, &readers, system, rule, options));
+    };
+    cuts.into_par_iter().map(plan_slice).collect()
+}
+
+/// What a graph would cost slice by slice, cut into at least so many slices for each of these numbers: each cut as [`plan`] makes it,
+/// where what a stretch costs is asked once for all of them. It stops after the first cut that has fewer slices than were asked for,
+/// or that there is none of: more cannot be had.
+///
+/// # Errors
+/// As [`plan`], of one number.
+pub fn forecast(
+    graph: &IntGraph,
+    system: &dyn System,
+    parallelism: &[u32],
+    memory_per_worker: Option<u64>,
+) -> Vec<(u32, Result<Vec<Cost>, SliceError>)> {
+    let rule = system.cut_rule();
+    let readers = last_readers(graph);
+    let plan_slice = |nodes: Range<usize>| plan_slice(graph, &readers, system, nodes);
+    let known: Mutex<HashMap<(usize, usize), Option<Cost>>> = Mutex::default();
+    let cost = |nodes: Range<usize>| {
+        let key = (nodes.start, nodes.end);
+        let lock = || known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cost) = lock().get(&key) {
+            return *cost;
+        }
+        let cost = plan_slice(nodes).ok().map(|plan| plan.cost);
+        lock().insert(key, cost);
+        cost
+    };
+    let mut all = Vec::with_capacity(parallelism.len());
+    for &parallelism in parallelism {
+        let options = SlicingOptions {
+            parallelism,
+            memory_per_worker,
+        };
+        let cut = match whole(graph, rule, options, &plan_slice) {
+            Some(whole) => Ok(vec![whole.cost]),
+            None => searched(graph, system, options, &cost, &progress::silent)
+                .and_then(|cuts| cuts.into_iter().map(cost).collect())
+                .ok_or_else(|| why_not(graph, &readers, system, rule, options)),
+        };
+        let enough = cut
+            .as_ref()
+            .is_ok_and(|slices| slices.len() >= parallelism as usize);
+        all.push((parallelism, cut));
+        if !enough {
+            break;
+        }
+    }
+    all
+}
+
+/// Looks for the best cut, by what a stretch of nodes costs as a slice; `None` of one that is none.
+fn searched(
+    graph: &IntGraph,
+    system: &dyn System,
+    options: SlicingOptions,
+    cost: &(impl Fn(Range<usize>) -> Option<Cost> + Sync),
+    listener: Listener<'_>,
+) -> Option<Vec<Range<usize>>> {
+    let rule = system.cut_rule();
+    let count = graph.nodes.len();
     let last = |start| feasible_ends(graph, start, rule).last().unwrap_or(start);
     let reach: Vec<usize> = (0..count).map(last).collect();
     let is_heavy = |at: &usize| graph.nodes[*at].op.weights() as u64 > rule.max_weights / 2;
@@ -180,16 +247,13 @@ pub fn plan_telling(
             if only_wiring(graph, &nodes) {
                 return None;
             }
-            let plan = plan_slice(nodes).ok()?;
-            fits(&plan.cost, options).then_some(plan.cost.cpu_us + rule.per_slice_us)
+            let cost = cost(nodes).filter(|cost| fits(cost, options))?;
+            Some(cost.cpu_us + rule.per_slice_us)
         },
     };
     let places = search.places();
     let counter = Counter::new(Stage::Cutting(system.id()), search.work(&places), listener);
-    let Some(cuts) = search.cut(&places, &counter) else {
-        return Err(why_not(graph, &readers, system, rule, options));
-    };
-    cuts.into_par_iter().map(plan_slice).collect()
+    search.cut(&places, &counter)
 }
 
 /// The graph as one slice, where no cut can be better: where the fewest slices are asked for, or where two cost more by what a
