@@ -21,7 +21,7 @@ pub(super) struct Cell {
     pub(super) verified: u32,
     pub(super) faults: u32,
     pub(super) others: u32,
-    /// Bytes of the verified proofs.
+    /// Bytes of the verified proofs, each by its range's end.
     pub(super) bytes: u64,
     /// How many verified claims took microseconds of a range; ascending.
     micros: Vec<(u8, u32)>,
@@ -32,7 +32,9 @@ impl Cell {
         if entry.verified {
             self.verified += 1;
             self.requests += u32::from(entry.slice.0 == 0);
-            self.bytes = self.bytes.saturating_add(entry.bytes.unwrap_or_default());
+            // As a checkpoint keeps them.
+            let bytes = entry.bytes.map_or(0, |bytes| range_end(range(bytes)));
+            self.bytes = self.bytes.saturating_add(bytes);
             self.count(range(entry.micros), 1);
         } else if entry.miners_fault {
             self.faults += 1;
@@ -41,7 +43,7 @@ impl Cell {
         }
     }
 
-    /// What a checkpoint keeps of an hour; bytes are those of their ranges' ends.
+    /// What a checkpoint keeps of an hour.
     pub(super) fn of_hour(hour: &ledger::Hour) -> Self {
         let count = |many: u64| u32::try_from(many).unwrap_or(u32::MAX);
         let by = |miners: bool| {

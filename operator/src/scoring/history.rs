@@ -56,7 +56,7 @@ pub struct Span {
     pub faults: u64,
     /// Claims that ended otherwise.
     pub others: u64,
-    /// Bytes of the verified proofs together.
+    /// Bytes of the verified proofs together; to a quarter.
     pub bytes: u64,
     /// Half of the verified claims took at most this long, in microseconds; to a quarter.
     pub p50_micros: Option<u64>,

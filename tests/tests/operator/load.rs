@@ -86,7 +86,7 @@ async fn two_hundred_requests_at_once_all_succeed_within_the_bars() {
         .collect();
     let memory = peak_resident(world.operator.pid().unwrap()).unwrap();
     let (rate, all) = (f64::from(REQUESTS) / took, cpu.values().sum::<f64>());
-    let cores = std::thread::available_parallelism().unwrap();
+    let cores = std::thread::available_parallelism().unwrap().get();
     measured(format_args!(
         "{REQUESTS} requests of {slices} slices in {took:.1} s: {rate:.2} requests/s, {writes:.1} API writes ({counted:.1} by \
          the operator's own count) and {all:.1} ms of CPU per request ({}), {:.0} % of {cores} cores, {:.0} MB peak",

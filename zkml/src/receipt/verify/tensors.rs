@@ -80,9 +80,8 @@ fn fits(values: &BoundaryValues, info: Option<&TensorInfo>) -> Result<(), String
             info.len()
         ));
     }
-    match values.values.iter().position(|v| !info.range.contains(*v)) {
-        Some(at) => return Err(format!("Tensor `{name}` has a value out of its range at {at}.")),
-        None => {}
+    if let Some(at) = values.values.iter().position(|v| !info.range.contains(*v)) {
+        return Err(format!("Tensor `{name}` has a value out of its range at {at}."));
     }
     // A range is a power of two wide, and there may be fewer ranks.
     let ranked = |(at, rank): (usize, &i64)| info.ranks.as_ref().is_none_or(|of| *rank <= of.most(at));

@@ -4,7 +4,7 @@ use zkinfer_scoring::Constants;
 
 use super::*;
 use crate::dispatch::signed::{Refused, Signed, from_the_first, read as read_signed};
-use crate::scoring::Totals;
+use crate::scoring::{Series, Totals};
 
 const HOUR: u64 = 3_600_000;
 const NOW: u64 = 500_000 * HOUR + 7;
@@ -81,7 +81,7 @@ fn ours() -> Identity {
 fn told(signed: &Signed) -> (Vec<crate::scoring::MinerScore>, Vec<crate::scoring::Span>) {
     let mut totals = Totals::of_ledger(warm(), &signed.ledger, &[]);
     let scores = [1, 2].map(|n| totals.score(&Identity::new([n; 32]), NOW));
-    (scores.to_vec(), totals.spans(NOW, 24 * 90, 1))
+    (scores.to_vec(), totals.spans(&Series::All, NOW, 24 * 90).spans)
 }
 
 #[tokio::test]

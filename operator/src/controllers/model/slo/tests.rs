@@ -138,12 +138,13 @@ fn request(spec: serde_json::Value, status: serde_json::Value) -> InferenceReque
     spec["modelRef"] = json!({ "name": "m" });
     spec["input"] = json!({ "artifact": Digest::new([7; 32]) });
     let created = k8s_openapi::jiff::Timestamp::from_second(NOW - 7200).unwrap();
-    serde_json::from_value(json!({
+    let mut request = json!({
         "apiVersion": "zkinfer.dev/v1alpha1", "kind": "InferenceRequest",
         "metadata": { "name": "r", "namespace": "n", "creationTimestamp": created.to_string() },
-        "spec": spec, "status": status,
-    }))
-    .unwrap()
+        "spec": spec,
+    });
+    request["status"] = status;
+    serde_json::from_value(request).unwrap()
 }
 
 fn ended(phase: &str, reason: &str, ago: i64) -> serde_json::Value {
