@@ -22,7 +22,6 @@ mod control;
 mod conv;
 mod conv_transpose;
 mod einsum;
-mod fourier;
 mod gather;
 mod generate;
 mod grid;
@@ -45,7 +44,6 @@ mod recurrent;
 mod reduce;
 mod reshape;
 mod resize;
-mod rotary;
 mod slice;
 mod softmax;
 mod stack;
@@ -81,8 +79,6 @@ const FAMILIES: &[&[Operator]] = &[
     quantize::OPERATORS,
     recurrent::OPERATORS,
     loss::OPERATORS,
-    fourier::OPERATORS,
-    rotary::OPERATORS,
     attention::OPERATORS,
     control::OPERATORS,
 ];
