@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
-use zkinfer_tests::local::{program, repository, run, run_within};
+use zkinfer_tests::local::{program, repository, run_within};
 use zkinfer_tests::{measured, onnx, tell};
 
 /// Graphs before a run is ended once.
@@ -26,7 +26,11 @@ fn the_generator_makes_valid_graphs_and_judges_as_it_says() {
     if onnx::environment().is_none() {
         return;
     }
-    let ran = run(Command::new(repository().join("tests/generator/run")).arg("--selftest"));
+    // Beside the graphs that are proved at the same time.
+    let ran = run_within(
+        LIMIT,
+        Command::new(repository().join("tests/generator/run")).arg("--selftest"),
+    );
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     assert_eq!(
         ran.stdout.lines().filter(|l| l.starts_with("ok ")).count(),

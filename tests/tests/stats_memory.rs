@@ -25,7 +25,7 @@ fn entry(n: u64) -> Entry {
         bytes[..8].copy_from_slice(&of.to_le_bytes());
         bytes
     };
-    let (miner, verified) = (mixed % MINERS, !mixed.is_multiple_of(50));
+    let (miner, verified) = (mixed % MINERS, !(mixed / MINERS).is_multiple_of(50));
     let mut claim = [0; 16];
     claim[..8].copy_from_slice(&n.to_le_bytes());
     Entry {

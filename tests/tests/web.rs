@@ -334,11 +334,12 @@ async fn where_the_validator_says_so_everybody_sees_counts_and_nobody_a_request(
         "/api/v1/models/default/digits/graph",
         "/api/v1/models/default/digits/report",
         "/api/v1/models/default/digits/history?hours=24",
-        "/api/v1/trends?namespace=default",
     ] {
         let refused = reason(anybody(path).await.unwrap()).await;
         assert_eq!(refused, (401, "UnknownToken".to_owned()), "{path}");
     }
+    let of_one = anybody("/api/v1/trends?namespace=default").await.unwrap();
+    assert_eq!(reason(of_one).await, (403, "Forbidden".to_owned()));
 }
 
 /// Asks until the answer is as asked for.

@@ -51,8 +51,12 @@ fn proved(world: &World, namespace: &str) -> BTreeMap<String, u32> {
     proved
 }
 
+/// A slice takes a fraction of a millisecond, so that whose worker comes first is a matter of chance: of 600 slices a fair share is 30 %
+/// off once in thousands of times, of 240 once in ten.
+const ASKED: u32 = 150;
+
 #[tokio::test]
-async fn five_warm_pools_share_sixty_requests() {
+async fn five_warm_pools_share_what_is_asked() {
     if !can_run() {
         return;
     }
@@ -60,27 +64,27 @@ async fn five_warm_pools_share_sixty_requests() {
     let objects = world.with_digits("shared-work", ProofSystem::SumcheckWhir).await;
     let pools = ["alpha", "beta", "p1", "p2", "p3"];
     with_pools(world, &objects, &pools).await;
-    let all: Vec<String> = (0..60)
+    let all: Vec<String> = (0..ASKED)
         .map(|n| digits_request(&format!("r-{n}"), "shared-work"))
         .collect();
     world.cluster.apply(&all.join("\n---\n")).await.unwrap();
-    for n in 0..60 {
+    for n in 0..ASKED {
         let over = objects.over(&format!("r-{n}"), LONG).await.unwrap();
         assert_eq!(phase(&over), Some(RequestPhase::Succeeded), "{:?}", over.status);
     }
     let proved = wait_for("the ledger", LONG, async || {
         let proved = proved(world, "shared-work");
         let all: u32 = proved.values().sum();
-        if all >= 240 {
+        if all >= 4 * ASKED {
             Ok(proved)
         } else {
-            Err(format!("{all} of 240"))
+            Err(format!("{all} of {}", 4 * ASKED))
         }
     })
     .await
     .unwrap();
     measured(format_args!(
-        "slices of 60 requests by five equal pools: {proved:?}"
+        "slices of {ASKED} requests by five equal pools: {proved:?}"
     ));
     let share = proved.values().sum::<u32>() / 5;
     assert_eq!(proved.len(), 5, "{proved:?}");

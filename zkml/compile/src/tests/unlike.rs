@@ -135,20 +135,26 @@ fn what_a_rounded_number_decides_begins_with_the_profile_that_the_proof_system_n
         let (plan, _) = calibrated(&graph, &far, &options).unwrap();
         (apply(&graph, &plan).unwrap(), plan.profile)
     };
+    // What is compared is computed: an input that only comparisons read is not rounded.
+    let mut sums = vec![0.0; 16];
+    (0..4).for_each(|at| sums[5 * at] = 1.0);
+    sums[3] = 0.5;
     let above = || {
         Onnx::new(&[1, 4])
+            .constant("w", &[4, 4], sums.clone())
             .constant("t", &[1], vec![0.2503])
-            .node("Greater", &["x", "t"], "y", vec![])
+            .node("MatMul", &["x", "w"], "s", vec![])
+            .node("Greater", &["s", "t"], "y", vec![])
     };
     // Nearer to it than a step of 12 bits, further than one of 16, and nothing that calibration has seen.
     let close = vec![3.0, 0.2500, 0.2507, -1.0];
     let decided = |int: &IntGraph| said(int, std::slice::from_ref(&close)).unwrap();
     let (fine, profile) = chosen(above(), Profile::P16);
     assert_eq!(profile, Profile::P16);
-    assert_eq!(decided(&fine), [1.0, 0.0, 1.0, 0.0]);
+    assert_eq!(decided(&fine), [1.0, 0.0, 1.0, 1.0]);
     let (coarse, profile) = chosen(above(), Profile::P8);
     assert!(profile < Profile::P16, "{profile:?}");
-    assert_ne!(decided(&coarse), [1.0, 0.0, 1.0, 0.0]);
+    assert_ne!(decided(&coarse), [1.0, 0.0, 1.0, 1.0]);
     // Nothing is decided: the cheapest that keeps the budget.
     let doubled = Onnx::new(&[1, 4])
         .constant("s", &[1], vec![2.0])
