@@ -72,7 +72,7 @@ test("a file becomes a Model, an input a proved answer, and the receipt names wh
     await page.getByText("takes 64 values; 2 are given").waitFor();
     assert.ok(await page.getByRole("button", { name: "Prove it" }).isDisabled(), "what does not fit is not sent");
     await page.getByRole("button", { name: "Zeros" }).click();
-    for (const [colour, key] of [["cost", "ms"], ["error", "%"], ["support", "proved"]]) {
+    for (const [colour, key] of [["cost", /[µm]s/], ["error", "%"], ["support", "proved"]]) {
         await page.getByLabel("Colour by").selectOption(colour);
         await page.locator(".keys").getByText(key).first().waitFor();
     }

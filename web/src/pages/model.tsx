@@ -86,7 +86,7 @@ export function ModelPage({ namespace, name, overview }: { namespace: string; na
             <Card title="Graph" note={compiled === "unsupported" ? "the nodes of the file: what cannot be proved is red" : "the integer graph that is proved: each node with the tensor that it makes"}>
                 {status?.graphDigest ? (
                     <Room of="calc(min(62vh, 640px) + 7.4rem)">
-                        <Drawn namespace={namespace} name={name} digest={status.graphDigest} slices={slices} report={report} known={report !== undefined || unknown !== undefined} />
+                        <Drawn namespace={namespace} name={name} digest={status.graphDigest} slices={slices} report={report} known={compiled === "" || report !== undefined || unknown !== undefined} />
                     </Room>
                 ) : compiled === "unsupported" ? (
                     <Room of="calc(min(62vh, 640px) + 7.4rem)">
