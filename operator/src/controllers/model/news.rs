@@ -75,7 +75,9 @@ fn missed_or_met(old: &ModelStatus, (why, message): (String, String)) -> Option<
     let before = find_condition(&old.conditions, condition::SLO_MET);
     let type_ = match why.as_str() {
         why if missed.contains(&why) => EventType::Warning,
-        reason::OBJECTIVES_MET if before.is_some_and(|c| missed.contains(&c.reason.as_str())) => EventType::Normal,
+        reason::OBJECTIVES_MET if before.is_some_and(|c| missed.contains(&c.reason.as_str())) => {
+            EventType::Normal
+        }
         _ => return None,
     };
     Some((type_, why, "Judge", message))

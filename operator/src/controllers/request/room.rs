@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use zkinfer_crds::RequestUid;
-use zkinfer_crds::k8s::{InferenceRequest, InferenceRequestStatus};
 use zkinfer_crds::k8s::inference_request::reason;
+use zkinfer_crds::k8s::{InferenceRequest, InferenceRequestStatus};
 
 use super::observed::RunState;
 use super::records::{Requests, RunRecord};
