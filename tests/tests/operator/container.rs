@@ -10,12 +10,12 @@ use kube::api::{DeleteParams, ListParams};
 use serde_json::json;
 use zkinfer_crds::ProofSystem;
 use zkinfer_crds::k8s::{InferenceRequest, RequestPhase};
-use zkinfer_tests::cluster::{can_run, wait_for};
+use zkinfer_tests::cluster::can_run;
 use zkinfer_tests::measured;
 use zkinfer_tests::operator::{Objects, model_ready, phase};
 
 use crate::api::token;
-use crate::doors::{address, hold_the_line, strangers};
+use crate::doors::{FLOOD, address, hold_the_line, strangers};
 use crate::memory::{large, large_request};
 use crate::world::{LONG, World, digits_request};
 
@@ -86,6 +86,7 @@ async fn the_operator_lives_in_512_mebibytes_whatever_comes_at_once() {
     if !can_run() {
         return;
     }
+    let _alone = FLOOD.lock().await;
     let world = World::new(&[]).await;
     let pid = world.operator.pid().unwrap();
     let container = Container::of(&world, pid);
@@ -136,12 +137,5 @@ async fn the_operator_lives_in_512_mebibytes_whatever_comes_at_once() {
         .unwrap();
     let over = small.over("after", LONG).await.unwrap();
     assert_eq!(phase(&over), Some(RequestPhase::Succeeded), "{:?}", over.status);
-    wait_for("an empty queue", LONG, async || {
-        match world.operator.metric("zkinfer_slices", "").await.unwrap() {
-            0.0 => Ok(()),
-            n => Err(format!("{n} slices of requests that are over")),
-        }
-    })
-    .await
-    .unwrap();
+    world.until_nothing_is_queued().await;
 }

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use zkinfer_crds::Digest;
 use zkinfer_crds::k8s::RequestPhase;
-use zkinfer_tests::cluster::{can_run, wait_for};
+use zkinfer_tests::cluster::can_run;
 use zkinfer_tests::measured;
 use zkinfer_tests::operator::{ACCOUNT, Objects, peak_resident, phase};
 
@@ -50,6 +50,9 @@ fn forged(namespace: &str, pool: &str) -> String {
     let claims = URL_SAFE_NO_PAD.encode(claims.to_string());
     format!("e30.{claims}.{:032x}", rand::random::<u128>())
 }
+
+/// One flood at a time: two at once are each half of one.
+pub static FLOOD: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// What strangers send, each second.
 const TOKENS: u32 = 1500;
@@ -282,6 +285,7 @@ async fn strangers_with_connections_bodies_and_tokens_cost_little_and_hold_up_no
     if !can_run() {
         return;
     }
+    let _alone = FLOOD.lock().await;
     let world = World::new(&[]).await;
     let objects = world.with_pool("honest").await;
     let bait = objects.pool("bait", &json!({ "drain": true }));
@@ -303,15 +307,7 @@ async fn strangers_with_connections_bodies_and_tokens_cost_little_and_hold_up_no
         seconds,
         peak,
     } = round;
-    // A status says that a request is over a moment before its slices leave the queue.
-    wait_for("an empty queue", LONG, async || {
-        match world.operator.metric("zkinfer_slices", "").await.unwrap() {
-            0.0 => Ok(()),
-            n => Err(format!("{n} slices of requests that are over")),
-        }
-    })
-    .await
-    .unwrap();
+    world.until_nothing_is_queued().await;
     measured(format_args!(
         "a request took {:.2} s beside 1,000 silent connections at each port, 440 bodies and {:.0} unknown tokens/s that took {:.2} of a \
          core, and {:.2} s beside as much work that leaves the operator alone; at most {} MiB",

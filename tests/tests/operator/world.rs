@@ -91,6 +91,18 @@ impl World {
         objects
     }
 
+    /// No slice waits or is at work. A status says that a request is over a moment before its slices leave the queue.
+    pub async fn until_nothing_is_queued(&self) {
+        wait_for("an empty queue", LONG, async || {
+            match self.operator.metric("zkinfer_slices", "").await.unwrap() {
+                0.0 => Ok(()),
+                n => Err(format!("{n} slices of requests that are over")),
+            }
+        })
+        .await
+        .unwrap();
+    }
+
     /// A pool of two workers in a namespace that there is, ready.
     pub async fn own_pool(&self, objects: &Objects) {
         self.cluster
