@@ -318,3 +318,75 @@ fn a_model_of_several_inputs_and_outputs_is_answered_and_checked_by_name() {
         assert!(values.len() == 300 && values.iter().all(near), "{output}");
     }
 }
+
+/// The example of wine and the quickstart's pools, with what is replaced in the Model.
+fn wine(runs: &LocalRuns, replaced: (&str, &str)) -> Command {
+    let manifests = repository().join("manifests");
+    let read = |path: &str| std::fs::read_to_string(manifests.join(path)).unwrap();
+    let model = read("examples/wine.yaml");
+    assert!(model.contains(replaced.0));
+    let (model, pools) = (
+        runs.file("wine.yaml", model.replace(replaced.0, replaced.1)),
+        runs.file("pools.yaml", read("quickstart/pools.yaml")),
+    );
+    let mut command = Command::new(program("operator"));
+    command.args(["local", "-f"]).arg(model).arg("-f").arg(pools);
+    command.arg("--state").arg(runs.path().join("state"));
+    command
+}
+
+#[test]
+fn whoever_runs_pools_that_no_list_lets_in_is_told_once_what_a_cluster_would_ask() {
+    const SAID: &str = "since you run them all; on a cluster a Model's spec.servedBy must name them";
+    let listed = "  servedBy: [{ namespace: miner-alpha }, { namespace: miner-beta }]\n";
+    for (replaced, times) in [((listed, ""), 1), (("", ""), 0)] {
+        let runs = LocalRuns::new();
+        let ran = run(&mut wine(&runs, replaced));
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        assert_eq!(ran.stderr.matches(SAID).count(), times, "{}", ran.stderr);
+    }
+    // Who is left out by a list is so here too, although the same person runs the pool.
+    let runs = LocalRuns::new();
+    let ran = run(&mut wine(
+        &runs,
+        (listed, "  servedBy: []\n  slicing: { parallelism: 1 }\n"),
+    ));
+    assert_ne!(ran.code, 0, "{}", ran.stderr);
+}
+
+#[test]
+fn log_lines_have_colours_on_a_terminal_and_nowhere_else() {
+    let runs = LocalRuns::new();
+    let plain = wine(&runs, ("", ""));
+    let words: Vec<_> = std::iter::once(plain.get_program())
+        .chain(plain.get_args())
+        .collect();
+    let line = words
+        .iter()
+        .map(|w| w.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ");
+    let coloured = |text: &str| {
+        text.split("\u{1b}[").skip(1).any(|rest| {
+            rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';')
+                .starts_with('m')
+        })
+    };
+    let told = |mut command: Command| {
+        let ran = run(command.env("RUST_LOG", "debug"));
+        let all = ran.stdout + &ran.stderr;
+        assert!(all.contains("DEBUG"), "{all}");
+        all
+    };
+    let in_terminal = || {
+        let mut command = Command::new("script");
+        command.args(["-qec", &line, "/dev/null"]).env("TERM", "xterm");
+        command
+    };
+    let (mut never, mut piped) = (in_terminal(), Command::new("sh"));
+    never.env("NO_COLOR", "1");
+    piped.args(["-c", &line]);
+    assert!(coloured(&told(in_terminal())), "a terminal has them");
+    assert!(!coloured(&told(piped)), "a pipe has none");
+    assert!(!coloured(&told(never)), "who wants none has none");
+}

@@ -15,7 +15,7 @@ use zkinfer_crds::k8s::request_status::RecentSlice;
 use super::about;
 use super::operator::Operator;
 use super::segments::Segments;
-use crate::dispatch::{self, Attempt, AttemptEnd, Cause, PoolId};
+use crate::dispatch::{self, Attempt, AttemptEnd, Cause, Dispatcher, PoolId};
 use crate::metrics::Metrics;
 use crate::traces;
 
@@ -30,18 +30,29 @@ type Scored = Mutex<BTreeSet<PoolId>>;
 /// Follows the dispatcher, for ever.
 pub(super) async fn run(ctx: Arc<Operator>, segments: Arc<Segments>) {
     let scored = Arc::new(Scored::default());
+    follow(&ctx.world.dispatcher, |attempt| {
+        // While the store takes nothing no claim is granted either: there are no more of these than open claims.
+        let (ctx, scored, working) = (Arc::clone(&ctx), Arc::clone(&scored), ctx.world.at_work.begin());
+        let segments = Arc::clone(&segments);
+        let about = about::ended(&attempt);
+        let counted = async move {
+            ended(ctx, scored, segments, attempt).await;
+            drop(working);
+        };
+        counted.instrument(about)
+    })
+    .await;
+}
+
+/// Hands each attempt that has ended to a task of its own.
+async fn follow<F: Future<Output = ()> + Send + 'static>(
+    dispatcher: &Dispatcher,
+    ended: impl Fn(Attempt) -> F,
+) {
     loop {
-        let _ = tokio::time::timeout(TICK, ctx.world.dispatcher.progressed()).await;
-        for attempt in ctx.world.dispatcher.take_ended() {
-            // While the store takes nothing no claim is granted either: there are no more of these than open claims.
-            let (ctx, scored, working) = (Arc::clone(&ctx), Arc::clone(&scored), ctx.world.at_work.begin());
-            let segments = Arc::clone(&segments);
-            let about = about::ended(&attempt);
-            let counted = async move {
-                ended(ctx, scored, segments, attempt).await;
-                drop(working);
-            };
-            tokio::spawn(counted.instrument(about));
+        let _ = tokio::time::timeout(TICK, dispatcher.progressed()).await;
+        for attempt in dispatcher.take_ended() {
+            tokio::spawn(ended(attempt));
         }
     }
 }
@@ -119,4 +130,92 @@ async fn in_a_while(ctx: &Operator, scored: &Scored, pool: PoolId) {
     tokio::time::sleep(ctx.world.pace.proofs).await;
     due().remove(&pool);
     ctx.world.wake_pool(&pool);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use futures::future::join_all;
+    use serde_json::json;
+    use tokio::sync::Mutex;
+    use zkinfer_crds::{Identity, ProofSystem};
+
+    use super::*;
+    use crate::artifacts::Artifacts;
+    use crate::consent::{Lists, decide};
+    use crate::dispatch::{ClaimAnswer, PoolFacts, TokenKey, WorkerAuth};
+    use crate::gateway::tests::world::{REQUEST, model_of, run_of};
+
+    /// What the store takes for each write.
+    const WRITE: Duration = Duration::from_millis(500);
+    const POOLS: u32 = 6;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_slow_store_holds_up_each_entry_and_none_behind_it() {
+        let artifacts = Artifacts::slow(WRITE);
+        let run = run_of(&artifacts, model_of(&artifacts, ProofSystem::SumcheckWhir).await).await;
+        let lease = Duration::from_secs(600);
+        let dispatcher = Dispatcher::new(artifacts.clone(), TokenKey::new([3; 32]), (lease, lease), 2);
+        let pools: Vec<WorkerAuth> = (0..POOLS)
+            .map(|n| WorkerAuth {
+                pool: PoolId::new("default", &format!("pool-{n}")),
+                identity: Identity::new([1; 32]),
+            })
+            .collect();
+        for worker in &pools {
+            let facts = PoolFacts {
+                identity: worker.identity,
+                claims: 1,
+                score_millionths: 0,
+                drained: false,
+            };
+            dispatcher.know(&worker.pool, facts);
+        }
+        let lists = Lists {
+            own: None,
+            installation: None,
+        };
+        dispatcher.consent(REQUEST, decide("default", "wine", None, &lists));
+        let names = pools.iter().map(|w| w.pool.clone()).collect();
+        dispatcher.add(Arc::new(run), 0, POOLS, names);
+        let ask = serde_json::from_value(json!({
+            "worker": "w-0", "parameters": ["sumcheck-whir-goldilocks/v1"], "memoryBytes": 8u64 << 30, "waitSeconds": 0,
+        }))
+        .unwrap();
+        let granted = join_all(pools.iter().map(|worker| dispatcher.claim(worker, &ask, false))).await;
+        assert!(
+            granted
+                .iter()
+                .all(|answer| matches!(answer, ClaimAnswer::Grant(_))),
+            "{granted:?}"
+        );
+
+        let recorded = Arc::new(Mutex::new(Vec::new()));
+        let (into, store) = (Arc::clone(&recorded), artifacts.clone());
+        let following = Arc::clone(&dispatcher);
+        let follower = tokio::spawn(async move {
+            let record = |attempt| {
+                let (into, store) = (Arc::clone(&into), store.clone());
+                async move {
+                    let entry = dispatch::record(&store, &attempt).await;
+                    into.lock().await.push(entry);
+                }
+            };
+            follow(&following, record).await;
+        });
+        let begun = Instant::now();
+        dispatcher.remove(REQUEST, false);
+        while recorded.lock().await.len() < POOLS as usize {
+            assert!(begun.elapsed() < WRITE * POOLS / 2, "one after the other");
+            tokio::time::sleep(WRITE / 50).await;
+        }
+        follower.abort();
+        assert!(begun.elapsed() >= WRITE, "the store was slow");
+        let written = recorded.lock().await;
+        assert!(
+            written.iter().all(|entry| matches!(entry, Ok(Some(_)))),
+            "{written:?}"
+        );
+    }
 }

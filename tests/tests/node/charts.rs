@@ -46,6 +46,16 @@ async fn two_charts_and_one_apply_lead_to_a_verified_answer() {
     let label = answered.status.unwrap().output.unwrap().label;
     assert_eq!(label.as_deref(), Some("class_2"));
 
+    // A file goes in through a port that is forwarded with a certificate, as kubeconfigs of new clusters have it.
+    let large = folder.path().join("large");
+    std::fs::write(&large, vec![7; 40 << 20]).unwrap();
+    let mut upload = Command::new(program("operator"));
+    upload.env("KUBECONFIG", world.cluster.kubeconfig());
+    let uploaded = run(upload.args(["upload", "-n", "default"]).arg(&large));
+    assert_eq!(uploaded.code, 0, "{}", uploaded.stderr);
+    let digest = zkinfer_crds::Digest::of(&vec![7; 40 << 20]);
+    assert_eq!(uploaded.stdout.trim(), digest.to_string());
+
     let receipt = folder.path().join("receipt.cbor");
     let mut fetch = Command::new(program("operator"));
     fetch.env("KUBECONFIG", world.cluster.kubeconfig());
