@@ -33,6 +33,7 @@ pub struct Metrics {
     attempts: Family<Verdict, Counter>,
     proof_seconds: HistogramWithExemplars<Trace>,
     proof_bytes: HistogramWithExemplars<Trace>,
+    verify_seconds: HistogramWithExemplars<Trace>,
     jobs: Gauge,
     store_up: Gauge,
     store_bytes: Family<Stored, Gauge>,
@@ -118,6 +119,12 @@ impl Default for Metrics {
             "proof_bytes",
             "Size of verified proofs",
             HistogramWithExemplars::new(exponential_buckets(1024.0, 2.0, 10)),
+        );
+        let verify_seconds = family(
+            r,
+            "verification_duration_seconds",
+            "Of verified proofs, what verifying took",
+            HistogramWithExemplars::new(exponential_buckets(0.0001, 2.0, 14)),
         );
         let jobs = family(r, "jobs", "Jobs of the operator that exist", Gauge::default());
         let store_up = family(
@@ -275,9 +282,9 @@ impl Metrics {
         self.attempts.get_or_create(&Verdict { pool, verdict }).inc();
     }
 
-    /// A proof was verified: how long after its claim it came, its size, and whose it is. A trace's id is the request's uid, so an
+    /// A proof was verified: how long after its claim it came, what verifying it took, its size, and whose it is. A trace's id is the request's uid, so an
     /// example leads to the request even where no collector is told of traces.
-    pub fn proof(&self, elapsed: Duration, bytes: u64, request: RequestUid) {
+    pub fn proof(&self, elapsed: Duration, verifying: Option<Duration>, bytes: u64, request: RequestUid) {
         let trace = || {
             let trace_id = Context::of_request(request).trace_id();
             Some(Trace { trace_id })
@@ -285,6 +292,9 @@ impl Metrics {
         let now = Some(SystemTime::now());
         self.proof_seconds.observe(elapsed.as_secs_f64(), trace(), now);
         self.proof_bytes.observe(bytes as f64, trace(), now);
+        if let Some(took) = verifying {
+            self.verify_seconds.observe(took.as_secs_f64(), trace(), now);
+        }
     }
 
     /// A status was written, of a benchmark or of a request that somebody made.

@@ -62,8 +62,9 @@ export function network({ miners, hostile, second = 0 }) {
             proving: spread,
             slices: { total: 4000, queued: 1000, claimed: 1000, proved: 1000 - (second % 9), verified: 1000 + (second % 9) },
             proofMillis: spread,
+            verifyMicros: spread,
             proofBytes: spread,
-            proofs: Array.from({ length: 20 }, (_, at) => ({ namespace: text(at, "n"), model: text(at + 1, `model-${at}`), millis: spread, bytes: spread })),
+            proofs: Array.from({ length: 20 }, (_, at) => ({ namespace: text(at, "n"), model: text(at + 1, `model-${at}`), millis: spread, verifyMicros: spread, bytes: spread })),
             latest: Array.from({ length: 200 }, (_, at) => ({
                 namespace: text(at, "team"), name: text(at + 2, `request-${at}`), model: text(at + 3, "digits"), phase: at % 5 ? "Proving" : text(at, "Succeeded"), reason: text(at + 4, "SlicesQueued"),
                 created: now - 1000 * at, finished: at % 5 ? null : now, verified: (at + second) % 20, total: 20, version: String(second + at),

@@ -43,8 +43,9 @@ export interface Requests {
     slices: SliceCounts;
     /** Of all Models. */
     proofMillis: Spread;
+    verifyMicros: Spread;
     proofBytes: Spread;
-    proofs: { namespace: string; model: string; millis: Spread; bytes: Spread }[];
+    proofs: { namespace: string; model: string; millis: Spread; verifyMicros: Spread; bytes: Spread }[];
     latest: RequestRow[];
 }
 export interface ModelRow {
@@ -153,6 +154,7 @@ export interface ModelView {
     parallelism: number;
     errorBudgetMillionths: number;
     classes: number;
+    slo?: null | { p95Seconds?: number; successMillionths?: number; windowHours: number };
     spec: Fields;
     status: null | {
         modelDigest?: string;

@@ -3,6 +3,7 @@
 /** A time: `850 ms`, `1.25 s`, `3 min 20 s`. */
 export function millis(value: number | null | undefined): string {
     if (value === null || value === undefined) return "–";
+    if (value < 10) return `${Number(value.toPrecision(2))} ms`;
     if (value < 1000) return `${Math.round(value)} ms`;
     if (value < 60_000) return `${(value / 1000).toFixed(value < 10_000 ? 2 : 1)} s`;
     const seconds = Math.round(value / 1000);

@@ -21,8 +21,9 @@ const overview: Overview = {
         proving: spread,
         slices: { total: 4, queued: 1, claimed: 1, proved: 1, verified: 1 },
         proofMillis: spread,
+        verifyMicros: { ...spread, p50: 3_450 },
         proofBytes: { ...spread, p50: 45_711 },
-        proofs: [{ namespace: "n", model: "wine", millis: spread, bytes: { ...spread, p50: 45_711 } }],
+        proofs: [{ namespace: "n", model: "wine", millis: spread, verifyMicros: { ...spread, p50: 3_450 }, bytes: { ...spread, p50: 45_711 } }],
         latest: [
             { namespace: "n", name: "one", model: "wine", phase: "Proving", reason: HOSTILE, created: 0, finished: null, verified: 1, total: 4, version: "1" },
             { namespace: "n", name: HOSTILE, model: HOSTILE, phase: "Failed", reason: HOSTILE, created: 0, finished: 5, verified: 0, total: 0, version: "1" },
@@ -58,6 +59,7 @@ const model: ModelView = {
     parallelism: 4,
     errorBudgetMillionths: 10_000,
     classes: 0,
+    slo: { p95Seconds: 30, successMillionths: 990_000, windowHours: 24 },
     spec: { source: { artifact: `sha256:${"d".repeat(64)}` }, proofSystem: "SumcheckWhir" },
     status: {
         manifestDigest: `sha256:${"9".repeat(64)}`,
@@ -203,7 +205,7 @@ test("the pages", async (t) => {
 
     await t.test("the overview shows what there is, and texts as texts", async () => {
         await until(() => text().includes("n/wine"), "the models");
-        for (const shown of ["1.20 s", "44.6 KiB", "0.032 %", "90.0 %", "Succeeded", HOSTILE]) assert.ok(text().includes(shown), shown);
+        for (const shown of ["1.20 s", "3.5 ms", "44.6 KiB", "0.032 %", "90.0 %", "Succeeded", HOSTILE]) assert.ok(text().includes(shown), shown);
         harmless();
     });
 
@@ -269,7 +271,7 @@ test("the pages", async (t) => {
         }
         (window.document.querySelectorAll(".node")[1] as unknown as { dispatchEvent(event: unknown): void }).dispatchEvent(new window.MouseEvent("click", { bubbles: true }));
         await until(() => text().includes("an output of the request"), "the panel");
-        for (const shown of ["What cannot be proved", "Requantised", "-16 to 15.875", "60.0 KiB", "70.0 KiB", "What was tried"]) assert.ok(text().includes(shown), shown);
+        for (const shown of ["What cannot be proved", "Requantised", "-16 to 15.875", "95 % within 30 s, 99.0 % succeed, of the last 24 h", "60.0 KiB", "70.0 KiB", "What was tried"]) assert.ok(text().includes(shown), shown);
         assert.equal(new URLSearchParams(window.location.search).get("node"), HOSTILE, "the node is in the address");
         harmless();
         // What another choice comes to is there at once.

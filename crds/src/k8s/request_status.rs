@@ -157,6 +157,9 @@ pub struct RecentSlice {
     /// The proof's size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
+    /// What verifying the proof took, in microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify_micros: Option<u64>,
     /// What became of it.
     pub verdict: SliceVerdict,
     /// Why, where the verdict does not say all; at most 120 characters.
@@ -210,6 +213,7 @@ mod tests {
                 attempt,
                 millis: 1_000_000,
                 bytes: Some(524_288),
+                verify_micros: Some(1_000_000),
                 verdict: SliceVerdict::Verified,
                 message: String::new(),
             });
@@ -273,6 +277,7 @@ mod tests {
             attempt: 1,
             millis: 1,
             bytes: None,
+            verify_micros: None,
             verdict: SliceVerdict::Invalid,
             message: "é".repeat(500),
         });

@@ -115,6 +115,7 @@ fn counted(metrics: &Metrics, attempt: &Attempt) {
     if cause.is_none() {
         metrics.proof(
             attempt.elapsed,
+            attempt.verifying,
             attempt.bytes.unwrap_or_default(),
             attempt.request,
         );

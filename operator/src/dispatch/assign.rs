@@ -338,6 +338,7 @@ impl Lease {
             expires: now + lasts,
             submitted: None,
             proof: None,
+            verifying: None,
             excused: false,
             contested: false,
             stands_in: false,

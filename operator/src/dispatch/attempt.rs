@@ -117,6 +117,8 @@ pub struct Attempt {
     pub benchmark: bool,
     /// The proof that was verified, if one was.
     pub proof: Option<Digest>,
+    /// What verifying it took, without the wait for a thread.
+    pub verifying: Option<Duration>,
     /// The model's manifest, if the request is still known.
     pub model: Option<Digest>,
     /// How it ended.
@@ -145,6 +147,7 @@ impl From<&Attempt> for RecentSlice {
             attempt: attempt.number,
             millis: attempt.elapsed.as_millis() as u64,
             bytes: attempt.bytes,
+            verify_micros: attempt.verifying.map(|took| took.as_micros() as u64),
             verdict,
             message: cause.unwrap_or_default(),
         }

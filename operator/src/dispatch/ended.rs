@@ -42,6 +42,7 @@ pub(super) fn ended(
         work: entry.slice.predicted,
         contested: lease.contested,
         proof: lease.proof,
+        verifying: lease.verifying,
         model: None,
         end,
     }

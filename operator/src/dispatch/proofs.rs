@@ -4,6 +4,7 @@
 //! bounded number of threads; a worker whose proof the store did not take is not to blame if none comes.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use zkinfer_crds::Digest;
@@ -102,12 +103,14 @@ impl Dispatcher {
             .with("zkinfer.bytes", || bytes.len() as u64);
         let permit = Arc::clone(&self.verifying).acquire_owned().await;
         let verdict = tokio::task::spawn_blocking(move || {
-            (Digest::of(&bytes), run.verify(slice, claim, identity, &bytes))
+            let begun = Instant::now();
+            let verdict = run.verify(slice, claim, identity, &bytes);
+            (Digest::of(&bytes), begun.elapsed(), verdict)
         })
         .await;
         drop((permit, verifying));
-        let verdict = verdict.map(|(proof, verdict)| {
-            lock(&self.state).queue.judged(request, claim, proof);
+        let verdict = verdict.map(|(proof, took, verdict)| {
+            lock(&self.state).queue.judged(request, claim, proof, took);
             verdict
         });
         let end = match verdict {

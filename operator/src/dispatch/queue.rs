@@ -344,11 +344,12 @@ impl Queue {
         true
     }
 
-    /// Says which proof of a claim is being verified.
-    pub fn judged(&mut self, uid: RequestUid, claim: ClaimId, proof: Digest) {
+    /// Says which proof of a claim was verified, and what that took.
+    pub fn judged(&mut self, uid: RequestUid, claim: ClaimId, proof: Digest, took: Duration) {
         let slices = self.find_mut(uid).into_iter().flat_map(|r| &mut r.slices);
         for lease in slices.flat_map(|s| &mut s.leases).filter(|l| l.claim == claim) {
             lease.proof = Some(proof);
+            lease.verifying = Some(took);
         }
     }
 

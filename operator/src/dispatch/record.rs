@@ -86,6 +86,7 @@ pub(super) async fn restore(
             expires,
             submitted,
             proof: None,
+            verifying: None,
             excused: true,
             contested,
             stands_in,

@@ -89,6 +89,8 @@ pub(super) struct Lease {
     pub(super) submitted: Option<(Duration, u64)>,
     /// The digest of the proof that is being verified.
     pub(super) proof: Option<Digest>,
+    /// What verifying it took.
+    pub(super) verifying: Option<Duration>,
     /// If no proof comes, that is not its worker's fault: it was granted before the operator was started, or a proof was
     /// refused for want of a store.
     pub(super) excused: bool,

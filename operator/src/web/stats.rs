@@ -37,8 +37,9 @@ pub(super) struct RequestStats {
     pub(super) proving: Spread,
     /// Of the requests that are not over.
     pub(super) slices: SliceCounts,
-    /// Of the verified proofs of all Models: from claim to proof, and their size.
+    /// Of the verified proofs of all Models: from claim to proof, what verifying took in microseconds, and their size.
     pub(super) proof_millis: Spread,
+    pub(super) verify_micros: Spread,
     pub(super) proof_bytes: Spread,
     pub(super) proofs: Vec<Proofs>,
     pub(super) latest: Vec<RequestRow>,
@@ -56,6 +57,7 @@ impl RequestStats {
             proving: self.proving,
             slices: self.slices,
             proof_millis: self.proof_millis,
+            verify_micros: self.verify_micros,
             proof_bytes: self.proof_bytes,
             proofs: Vec::new(),
             latest: Vec::new(),
@@ -63,7 +65,7 @@ impl RequestStats {
     }
 }
 
-/// Milliseconds, or bytes, of many.
+/// Times, or bytes, of many.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(super) struct Spread {
     pub(super) count: usize,
@@ -93,11 +95,21 @@ impl Spread {
 
 /// Verified proofs of a Model, as far as the requests' statuses have them.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Proofs {
     pub(super) namespace: String,
     pub(super) model: String,
     pub(super) millis: Spread,
+    pub(super) verify_micros: Spread,
     pub(super) bytes: Spread,
+}
+
+/// Of verified proofs, one of each for a proof that says it.
+#[derive(Default)]
+struct Measured {
+    millis: Vec<u64>,
+    verify_micros: Vec<u64>,
+    bytes: Vec<u64>,
 }
 
 /// A request in a list.
@@ -135,7 +147,7 @@ pub(super) fn requests(all: &[Arc<InferenceRequest>], now: i64) -> RequestStats 
     };
     let minute = now.div_euclid(60_000);
     let (mut latencies, mut waited, mut proved) = (Vec::new(), Vec::new(), Vec::new());
-    let mut proofs: BTreeMap<(String, String), (Vec<u64>, Vec<u64>)> = BTreeMap::new();
+    let mut proofs: BTreeMap<(String, String), Measured> = BTreeMap::new();
     let mut rows = Vec::with_capacity(all.len());
     for request in all {
         let status = request.status.clone().unwrap_or_default();
@@ -178,9 +190,10 @@ pub(super) fn requests(all: &[Arc<InferenceRequest>], now: i64) -> RequestStats 
             .filter(|row| row.verdict == SliceVerdict::Verified);
         for row in verified {
             let key = (request.model_namespace(), request.spec.model_ref.name.clone());
-            let (times, sizes) = proofs.entry(key).or_default();
-            times.push(row.millis);
-            sizes.extend(row.bytes);
+            let measured = proofs.entry(key).or_default();
+            measured.millis.push(row.millis);
+            measured.verify_micros.extend(row.verify_micros);
+            measured.bytes.extend(row.bytes);
         }
         rows.push(RequestRow {
             namespace,
@@ -201,16 +214,17 @@ pub(super) fn requests(all: &[Arc<InferenceRequest>], now: i64) -> RequestStats 
     stats.latest = rows;
     stats.latency = Spread::of(latencies);
     (stats.waiting, stats.proving) = (Spread::of(waited), Spread::of(proved));
-    stats.proof_millis = Spread::of(proofs.values().flat_map(|(times, _)| times).copied().collect());
-    stats.proof_bytes = Spread::of(proofs.values().flat_map(|(_, sizes)| sizes).copied().collect());
-    let proofs = proofs
-        .into_iter()
-        .map(|((namespace, model), (times, sizes))| Proofs {
-            namespace,
-            model,
-            millis: Spread::of(times),
-            bytes: Spread::of(sizes),
-        });
+    let all = |of: fn(&Measured) -> &Vec<u64>| Spread::of(proofs.values().flat_map(of).copied().collect());
+    stats.proof_millis = all(|m| &m.millis);
+    stats.verify_micros = all(|m| &m.verify_micros);
+    stats.proof_bytes = all(|m| &m.bytes);
+    let proofs = proofs.into_iter().map(|((namespace, model), of)| Proofs {
+        namespace,
+        model,
+        millis: Spread::of(of.millis),
+        verify_micros: Spread::of(of.verify_micros),
+        bytes: Spread::of(of.bytes),
+    });
     stats.proofs = proofs.take(MOST_MODELS).collect();
     stats
 }

@@ -46,6 +46,7 @@ pub(super) fn model(of: &Model) -> Value {
         "parallelism": of.spec.slicing.parallelism,
         "errorBudgetMillionths": of.spec.quantization.error_budget_millionths,
         "classes": of.spec.classes.len(),
+        "slo": of.spec.slo,
         "spec": of.spec,
         "status": of.status,
     })

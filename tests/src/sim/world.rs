@@ -444,7 +444,7 @@ impl World {
                 return;
             }
             let proof = Digest::of(claim.as_bytes());
-            self.queue.judged(request, claim, proof);
+            self.queue.judged(request, claim, proof, Duration::ZERO);
             self.queue.end(request, claim, end, self.now);
         } else {
             self.queue.give_up(request, claim, end, self.now);

@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import type { FunctionComponent } from "preact";
-import { type ModelSlice, type Overview, type Report, readGraph, readManifest, readModel, readReport } from "../api.js";
-import { bytes, count, millis, share, words } from "../format.js";
+import { type Condition, type ModelSlice, type ModelView, type Overview, type Report, readGraph, readManifest, readModel, readReport } from "../api.js";
+import { bytes, count, millis, seconds, share, words } from "../format.js";
 import { Absent, Badge, Card, Conditions, Copied, Empty, Failed, Figure, Link, Loading, Room, Table, Word, useCall, useNow, useTitle } from "../parts/common.js";
 import { Choices } from "../parts/choices.js";
 import { Compiling } from "../parts/compiling.js";
@@ -14,6 +14,16 @@ import { TryCard } from "../parts/try.js";
 import { named } from "../choices.js";
 import { model, yaml } from "../objects.js";
 import { requestPath } from "../route.js";
+
+/** What the spec asks of answers, and what the operator says of it. */
+function Objectives({ of, judged }: { of: NonNullable<ModelView["slo"]>; judged: Condition | undefined }) {
+    const asked = [
+        ...(of.p95Seconds === undefined ? [] : [`95 % within ${seconds(of.p95Seconds * 1000)}`]),
+        ...(of.successMillionths === undefined ? [] : [`${share(of.successMillionths)} succeed`]),
+    ];
+    const tone = judged?.status === "True" ? "good" : judged?.status === "False" ? "bad" : "dull";
+    return <Figure label="Objectives" value={<Badge of={judged?.reason ?? "Unknown"} tone={tone} />} note={`${asked.join(", ")}, of the last ${count(of.windowHours)} h`} />;
+}
 
 type View = FunctionComponent<{ of: Drawing; name: string }>;
 
@@ -63,6 +73,7 @@ export function ModelPage({ namespace, name, overview }: { namespace: string; na
                         note={`${count(accuracy.samples)} ${accuracy.synthetic ? "made-up " : ""}samples${accuracy.widened ? `; more bits for ${count(accuracy.widened)} tensors` : ""}`}
                     />
                 )}
+                {value.slo && <Objectives of={value.slo} judged={status?.conditions?.find((condition) => condition.type === "SloMet")} />}
             </dl>
             {ready && ready.status !== "True" && <Compiling ready={ready} />}
             {unsupported.length > 0 && (

@@ -40,6 +40,7 @@ export function OverviewPage({ of, all, namespace }: { of: Overview; all: boolea
                         note={requests.latency.count ? `at most ${seconds(requests.latency.most)}` : undefined}
                     />
                     {requests.proofMillis.count > 0 && <Figure label="Proof p50" value={millis(requests.proofMillis.p50)} note={`p95 ${millis(requests.proofMillis.p95)}, from claim to proof`} />}
+                    {requests.verifyMicros.count > 0 && <Figure label="Verifying p50" value={millis(requests.verifyMicros.p50 / 1000)} note={`p95 ${millis(requests.verifyMicros.p95 / 1000)}, each proof`} />}
                     {requests.proofMillis.count > 0 && <Figure label="Proof size p50" value={bytes(requests.proofBytes.p50)} note={`at most ${bytes(requests.proofBytes.most)}`} />}
                 </dl>
             )}
@@ -126,14 +127,14 @@ function Single({ of: { requests, models }, now }: { of: Overview; now: number }
             <Card title="Models" note={models && models.count > models.list.length ? `${models.list.length} of ${count(models.count)}` : undefined}>
                 {models ? <ModelTable of={models.list} /> : <Empty>{MAY_NOT}</Empty>}
             </Card>
-            <Card title="Proofs" note="verified ones, by model: time from claim to proof, and size">
+            <Card title="Proofs" note="verified ones, by model: time from claim to proof, what verifying took, and size">
                 {!requests || (requests.proofs.length === 0 && requests.proofMillis.count > 0) ? (
                     <Empty>{MAY_NOT}</Empty>
                 ) : requests.proofs.length === 0 ? (
                     <Empty>No proof has been verified yet.</Empty>
                 ) : (
                     <>
-                    <Table head={["Model", "System", ["Proofs", "number"], ["Time p50", "number"], ["Time p95", "number"], ["Size p50", "number"], ["Largest", "number"]]}>
+                    <Table head={["Model", "System", ["Proofs", "number"], ["Time p50", "number"], ["Time p95", "number"], ["Verifying p50", "number"], ["Size p50", "number"], ["Largest", "number"]]}>
                         {requests.proofs.map((one) => {
                             const name = `${one.namespace}/${one.model}`;
                             return (
@@ -145,6 +146,7 @@ function Single({ of: { requests, models }, now }: { of: Overview; now: number }
                                     <td class="number">{count(one.millis.count)}</td>
                                     <td class="number">{millis(one.millis.p50)}</td>
                                     <td class="number">{millis(one.millis.p95)}</td>
+                                    <td class="number">{one.verifyMicros.count ? millis(one.verifyMicros.p50 / 1000) : "–"}</td>
                                     <td class="number">{bytes(one.bytes.p50)}</td>
                                     <td class="number">{bytes(one.bytes.most)}</td>
                                 </tr>
@@ -154,8 +156,8 @@ function Single({ of: { requests, models }, now }: { of: Overview; now: number }
                     <Export
                         name="proofs"
                         rows={() => ({
-                            head: ["namespace", "model", "proofs", "millisP50", "millisP95", "millisP99", "millisMost", "bytesP50", "bytesP95", "bytesP99", "bytesMost"],
-                            rows: requests.proofs.map((one) => [one.namespace, one.model, one.millis.count, one.millis.p50, one.millis.p95, one.millis.p99, one.millis.most, one.bytes.p50, one.bytes.p95, one.bytes.p99, one.bytes.most]),
+                            head: ["namespace", "model", "proofs", "millisP50", "millisP95", "millisP99", "millisMost", "verifyMicrosP50", "verifyMicrosP95", "verifyMicrosP99", "verifyMicrosMost", "bytesP50", "bytesP95", "bytesP99", "bytesMost"],
+                            rows: requests.proofs.map((one) => [one.namespace, one.model, one.millis.count, one.millis.p50, one.millis.p95, one.millis.p99, one.millis.most, one.verifyMicros.p50, one.verifyMicros.p95, one.verifyMicros.p99, one.verifyMicros.most, one.bytes.p50, one.bytes.p95, one.bytes.p99, one.bytes.most]),
                         })}
                     />
                     </>

@@ -155,6 +155,7 @@ mod tests {
                 attempt: 1,
                 millis: 1,
                 bytes: None,
+                verify_micros: None,
                 verdict: SliceVerdict::Invalid,
                 message: "InvalidProof: no".to_owned(),
             });

@@ -18,7 +18,7 @@ fn requests_are_counted_by_minute_and_phase_and_their_times_are_ranked() {
     let row = |verdict: &str, millis: u64| {
         json!({
             "slice": 0, "pool": "a/b", "identity": format!("ed25519:{}", "0".repeat(64)), "attempt": 1,
-            "millis": millis, "bytes": 100 * millis, "verdict": verdict,
+            "millis": millis, "bytes": 100 * millis, "verifyMicros": 7 * millis, "verdict": verdict,
         })
     };
     let mut proving = json!({
@@ -65,17 +65,19 @@ fn requests_are_counted_by_minute_and_phase_and_their_times_are_ranked() {
         (
             told.proofs[0].millis.count,
             told.proofs[0].millis.most,
-            told.proofs[0].bytes.p50
+            told.proofs[0].bytes.p50,
+            told.proofs[0].verify_micros.p95
         ),
-        (2, 30, 1000)
+        (2, 30, 1000, 210)
     );
     assert_eq!(
         (
             told.proof_millis.count,
             told.proof_millis.p50,
-            told.proof_bytes.most
+            told.proof_bytes.most,
+            told.verify_micros.p50
         ),
-        (2, 10, 3000)
+        (2, 10, 3000, 70)
     );
     let public = told.counts();
     assert!(
@@ -83,8 +85,13 @@ fn requests_are_counted_by_minute_and_phase_and_their_times_are_ranked() {
         "of no request and of no Model"
     );
     assert_eq!(
-        (public.count, public.latency, public.proof_millis),
-        (told.count, told.latency, told.proof_millis)
+        (
+            public.count,
+            public.latency,
+            public.proof_millis,
+            public.verify_micros
+        ),
+        (told.count, told.latency, told.proof_millis, told.verify_micros)
     );
     let names: Vec<&str> = told.latest.iter().map(|r| r.model.as_str()).collect();
     assert_eq!(names, ["wine"; 4]);
