@@ -14,8 +14,8 @@ import numpy as np
 import onnx
 
 from . import (
-    control, functions, judge, learners, matrices, minimise, models, norms, oracle, quantised, record, recurrent, shaped, softmax, tables,
-    whole, windows,
+    control, functions, judge, learners, matrices, minimise, models, norms, oracle, quantised, record, recurrent, shaped, signals,
+    softmax, tables, whole, windows,
 )
 from .elementwise import HALF
 from .plan import Plan
@@ -25,7 +25,7 @@ from .targets import features
 SYSTEMS = ("SumcheckWhir", "Halo2Kzg")
 NOT_HALO2 = (
     functions.BY_TABLE | matrices.BY_TABLE | windows.BY_TABLE | norms.BY_PRODUCT | recurrent.BY_PRODUCT | softmax.BY_PRODUCT
-    | learners.BY_PRODUCT | quantised.BY_PRODUCT | shaped.BY_PRODUCT
+    | learners.BY_PRODUCT | quantised.BY_PRODUCT | shaped.BY_PRODUCT | signals.BY_TABLE
 )
 SAMPLES = 64
 HALF_STEP = 2**-11

@@ -37,13 +37,16 @@ def _recurrent(op, gates):
         if b.chance(0.6):
             inputs.append(b.constant(b.normal((ways, 2 * gates * hidden), 0.3)))
             if b.chance(0.5):
-                lengths = b.constant(np.full(batch, steps, np.int32)) if b.chance(0.3) else ""
+                ends = [b.rng.randint(1, steps) for _ in range(batch)] if b.chance(0.6) else [steps] * batch
+                lengths = b.constant(np.asarray(ends, np.int32)) if b.chance(0.5) else ""
                 inputs += [lengths, b.constant(b.normal((ways, batch, hidden), 0.5))]
                 if op == "LSTM" and b.chance(0.6):
                     inputs.append(b.constant(b.normal((ways, batch, hidden), 0.5)))
                     if b.chance(0.4):
                         inputs.append(b.constant(b.normal((ways, 3 * hidden), 0.3)))
         attributes = {"linear_before_reset": b.rng.randint(0, 1)} if op == "GRU" else {}
+        if b.chance(0.2):
+            attributes["clip"] = b.pick([0.5, 2.0])
         if b.chance(0.3):
             attributes["activations"] = [a for _ in range(ways) for a in _activations(b, op)]
         # All steps, the last one, and of an LSTM its memory.

@@ -20,6 +20,7 @@ from . import (  # noqa: F401  (they fill the registry)
     quantised,
     recurrent,
     shaped,
+    signals,
     softmax,
     whole,
     windows,
@@ -195,6 +196,8 @@ def form_of(node, computed, constants, shapes, wholes):
         return "Where(computed)" if any(i in computed for i in node.input[1:]) else "Where(constants)"
     if op == "Gather" and node.input[0] not in computed:
         return "Gather(table)"
+    if op == "Gather" and node.input[1] in computed:
+        return "Gather(computed)"
     if op == "GatherElements" and node.input[0] not in computed:
         return "GatherElements(table)"
     if op == "ArrayFeatureExtractor" and node.input[0] not in computed:

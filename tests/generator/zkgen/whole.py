@@ -19,11 +19,11 @@ TO = {"float": 1, "bool": 9, "int32": 6, "int64": 7}
 MAKERS = (*COMPARISONS, *LOGIC, "Not", "ArgMax", "ArgMin", "LinearClassifier", "SVMClassifier", "TreeEnsembleClassifier")
 """Operators whose first output is of yes and no, or of whole numbers."""
 JUMPS = {
-    *COMPARISONS, *quantised.JUMPS, "ArgMax", "ArgMin", "Binarizer", "Ceil", "Floor", "Hardmax", "LinearClassifier", "Round", "Sign", "SVMClassifier",
+    *COMPARISONS, *quantised.JUMPS, "ArgMax", "ArgMin", "Binarizer", "Ceil", "Floor", "Hardmax", "LinearClassifier", "Mod", "Round", "Sign", "SVMClassifier",
     "ThresholdedRelu", "TopK", "TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor",
 }
 """Operators whose values jump: near a threshold, or a tie, it is rounding that decides."""
-OF_TWO = ("Where(computed)",)
+OF_TWO = ("Gather(computed)", "Where(computed)")
 """Forms that have products of two computed tensors."""
 TYPES = {"bool": np.bool_, "int32": np.int32, "int64": np.int64}
 
@@ -157,6 +157,17 @@ def _place(op):
 
 for _op in ("ArgMax", "ArgMin"):
     operator(_op, scalar=False, of=("float", "int32"), weight=1.5)(_place(_op))
+
+
+@operator("Gather(computed)", scalar=False, weight=0.7)
+def gather_computed(b, x):
+    """Rows of the tensor at the places of its greatest values."""
+    axis = b.rng.randrange(x.rank)
+    rest = (*x.shape[:axis], *x.shape[axis + 1 :])
+    if x.len * int(np.prod(rest)) > 400:
+        raise Unfit("too many rows")
+    places = b.node("ArgMax", [x], rest, kind="int64", most=max(1, x.shape[axis] - 1), axis=axis, keepdims=0)
+    return b.node("Gather", [x, places], (*x.shape[:axis], *rest, *x.shape[axis + 1 :]), axis=axis)
 
 
 def brought(b, x, of):

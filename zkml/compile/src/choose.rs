@@ -21,7 +21,7 @@ use zkml::graph::scale::power_of_two;
 use zkml::graph::{IntGraph, Profile, ProfileLimits, QuantisationPlan, TensorId};
 
 use crate::calibrate::{CalibrateError, CalibrationOptions};
-use crate::float::{FloatGraph, FloatNode, FloatTensor};
+use crate::float::{FloatGraph, FloatNode, FloatTensor, Hold};
 use crate::functions::EXPONENTS_OUT;
 use crate::measure::{AccuracyReport, Against, Measured, Tried};
 use crate::ops::{FEWEST_WEIGHT_BITS, Scales};
@@ -355,13 +355,23 @@ fn plan(against: &Against<'_>, way: &Way) -> Result<QuantisationPlan, QuantiseEr
     let limits = ProfileLimits::of(way.profile);
     // What cannot leave its bound needs no headroom, and has room up to there whatever the samples were. An input is a stranger's:
     // it is what first reaches farther than any sample.
-    let reach = |(id, (m, tensor)): (TensorId, (&f64, &FloatTensor))| match tensor.bound {
-        Some(bound) => bound.magnitude() as f64,
-        None if graph.inputs.contains(&id) => m * ONE_BIT,
-        None => m * way.headroom,
+    let reach = |(id, (m, tensor)): (TensorId, (&f64, &FloatTensor))| match (tensor.hold, tensor.bound) {
+        // From 0 on, so that a sign's bit is one of the values'.
+        (Hold::Edge(end), _) => f64::from(end) / 2.0,
+        (Hold::Within(end), _) => (m * way.headroom).min(f64::from(end)),
+        (Hold::Calibrated, Some(bound)) => bound.magnitude() as f64,
+        _ if graph.inputs.contains(&id) => m * ONE_BIT,
+        _ => m * way.headroom,
     };
     let tensors = (0..).map(TensorId).zip(magnitudes.iter().zip(&graph.tensors));
-    let reaches: Vec<f64> = tensors.map(reach).collect();
+    let mut reaches: Vec<f64> = tensors.map(reach).collect();
+    // What is beyond a clamp's ends is held in its steps.
+    for node in &graph.nodes {
+        let hold = |id: TensorId| graph.tensors[id.0 as usize].hold;
+        for read in node.inputs.iter().filter(|id| hold(**id) == Hold::Beyond) {
+            reaches[read.0 as usize] = reaches[node.output.0 as usize];
+        }
+    }
     let mut widths = widths(graph, &limits);
     if !way.widened.is_empty() {
         let wide = bits(graph, WIDE);
@@ -373,6 +383,11 @@ fn plan(against: &Against<'_>, way: &Way) -> Result<QuantisationPlan, QuantiseEr
     let wholes = reach::of(graph, magnitudes, limits.max_bits);
     let mut scales = Scales::new(&reaches, &widths, way.profile);
     scales.short_shifts = way.short;
+    scales.rooms = graph
+        .tensors
+        .iter()
+        .map(|tensor| (tensor.hold, tensor.bound))
+        .collect();
     for (id, of) in (0..).map(TensorId).zip(&wholes) {
         if let Some(of) = of {
             scales.whole(id, *of, graph.inputs.contains(&id));

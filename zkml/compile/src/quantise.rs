@@ -3,13 +3,14 @@
 //! Invariant: coefficients are exactly `round(w · 2^(e + S − e_k))` and `round(b · 2^(e + S))`, ties away from zero.
 //! A multiplication by a power of two is exact in f64 and so is the rounding after it: every machine makes the
 //! same integers. An input of whole numbers is held in steps of 1, in the range that its type and what reads it say; so are ranks, in the
-//! range that the model's thresholds say.
+//! range that the model's thresholds say. What is beyond a clamp's end has the constant that the plan's range of the clamp says.
 
+use zkml::graph::scale::power_of_two;
 use zkml::graph::{
     GraphError, IntGraph, IntRange, Node, ProfileLimits, QuantisationPlan, TensorId, TensorInfo, TensorScale,
 };
 
-use crate::float::{FloatGraph, FloatTensor};
+use crate::float::{FloatGraph, FloatNode, FloatTensor, Hold};
 pub use crate::ops::QuantiseError;
 use crate::ops::{Place, TableList, scale_of, whole_range, whole_scale};
 
@@ -73,6 +74,11 @@ pub fn apply(graph: &FloatGraph, plan: &QuantisationPlan) -> Result<IntGraph, Qu
             plan,
             tensors: &tensors,
             refused: &|| refused(graph, plan, node.output),
+            hold: graph
+                .tensors
+                .get(node.output.0 as usize)
+                .map_or(Hold::Calibrated, |t| t.hold),
+            end: &|| end(graph, plan, node.output),
         };
         let made = node.output.0 as usize;
         let whole = graph.tensors.get(made).filter(|t| t.whole && node.op.planned());
@@ -123,6 +129,27 @@ fn within(place: &str, what: &'static str, got: i64, min: i64, max: i64) -> Resu
         min,
         max,
     })
+}
+
+/// Of what is beyond a clamp: where that one ends, in the steps that both have. All of its range, but no more than the model says.
+fn end(graph: &FloatGraph, plan: &QuantisationPlan, made: TensorId) -> Result<Option<i64>, QuantiseError> {
+    let hold = |id: TensorId| graph.tensors.get(id.0 as usize).map(|tensor| tensor.hold);
+    if hold(made) != Some(Hold::Beyond) {
+        return Ok(None);
+    }
+    let clamp =
+        |node: &&FloatNode| node.inputs.contains(&made) && matches!(hold(node.output), Some(Hold::Within(_)));
+    let clamp = graph.nodes.iter().find(clamp).map(|node| node.output);
+    let (Some(clamp), Some(Hold::Within(most))) = (clamp, clamp.and_then(hold)) else {
+        return Ok(None);
+    };
+    let (scale, beyond) = (scale_of(plan, clamp)?, scale_of(plan, made)?);
+    if scale.exponent != beyond.exponent {
+        let tensor = graph.tensors[made.0 as usize].name.clone();
+        return Err(QuantiseError::NotInherited { tensor });
+    }
+    let most = (f64::from(most) * power_of_two(scale.exponent.into())).floor() as i64;
+    Ok(Some(IntRange::signed(scale.bits).hi().min(most)))
 }
 
 /// Whether every reader of a node's output has fewer bits at the same scale, so that it refuses what needs the highest bit.

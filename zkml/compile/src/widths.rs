@@ -19,10 +19,13 @@ pub(crate) fn widths(graph: &FloatGraph, limits: &ProfileLimits) -> Vec<u8> {
     }
     for node in graph.nodes.iter().rev() {
         let made = readers[node.output.0 as usize];
-        let reads = node.op.reads(node.inputs.len(), made);
+        let hold = |id: TensorId| graph.tensors[id.0 as usize].hold;
+        let others = node.op.reads(node.inputs.len(), made);
         for id in &node.inputs {
+            // What is on the way to a clamp has its bits too.
+            let alike = hold(node.output).as_wide_as(hold(*id));
             let of = &mut readers[id.0 as usize];
-            *of = reads.min(*of);
+            *of = if alike { made } else { others }.min(*of);
         }
     }
     let width = |(at, readers): (usize, Readers)| match readers {

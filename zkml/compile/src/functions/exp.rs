@@ -1,6 +1,6 @@
 //! Exp: `e^x`.
 
-use super::fixed::{Value, exp};
+use super::fixed::{ONE, Value, exp, shifted};
 use super::{Function, Operator, Rule};
 
 pub(super) const OPERATOR: Operator = Operator {
@@ -29,6 +29,33 @@ pub(super) static OF_NEGATIVES: Rule = Rule {
             return Value::new(0, 0);
         }
         (EXP.exact)(x, &[])
+    },
+    grows: false,
+};
+
+/// `e^(x − c)` of an `x` that is from 0 to `c`, the parameter, a whole number: 0 at 0, and 1 beyond `c`.
+pub(super) static FROM: Rule = Rule {
+    name: "exp_from/1",
+    float: |x, p| {
+        if x <= 0.0 {
+            0.0
+        } else {
+            (x - f64::from(p[0])).min(0.0).exp()
+        }
+    },
+    exact: |x, p| {
+        if x.v <= 0 {
+            return Value::new(0, 0);
+        }
+        // Within the limits of an argument and of `c` both are below 2^126.
+        let end = shifted(p[0] as i128, 100).unwrap_or(0);
+        match x.magnitude(1, 100) {
+            Some(x) if x < end => {
+                let (m, k) = exp(x - end);
+                Value::new(m, 60 - k)
+            }
+            Some(_) | None => Value::new(ONE, 60),
+        }
     },
     grows: false,
 };

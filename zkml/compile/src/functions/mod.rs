@@ -6,6 +6,7 @@
 
 mod fixed;
 mod inverse_power;
+mod modulo;
 mod power;
 mod table;
 
@@ -66,6 +67,9 @@ functions! {
     tanh,
     thresholded_relu,
 }
+
+/// The least exponent of a weight's argument.
+pub(crate) const COARSEST: i16 = 4;
 
 /// An operator of ONNX.
 #[derive(Debug)]
@@ -164,6 +168,21 @@ impl Function {
         Self::new(&exp::OF_NEGATIVES, &[])
     }
 
+    /// `e^(x − end)` of an `x` from 0 to `end`, which is 2^20 at most; 0 at 0.
+    pub(crate) fn exp_from(end: u32) -> Self {
+        Self::new(&exp::FROM, &[end as f32])
+    }
+
+    /// From which number on, to both sides, it stays within 2^-18 of what it is at infinity, where it is a gate of a network.
+    pub(crate) fn flat_from(&self) -> Option<u32> {
+        if self.is_sigmoid() {
+            // e^-15 is below 2^-21, 2·e^-14 below 2^-19.
+            Some(15)
+        } else {
+            (*self == Self::tanh()).then_some(7)
+        }
+    }
+
     /// The logarithm of an `x` that is 1 at least; 0 below.
     pub(crate) fn log_from_one() -> Self {
         Self::new(&log::FROM_ONE, &[])
@@ -187,7 +206,8 @@ impl Function {
     /// The least exponent of its argument, where coarser steps would leave nothing of what the model makes of it: with steps of more
     /// than 2^-4 a weight `e^d` is off by a thirtieth and more, which samples of one great logit each do not show.
     pub(crate) fn least_exponent(&self) -> Option<i16> {
-        (self.rule.name == exp::OF_NEGATIVES.name).then_some(4)
+        let weighs = [exp::OF_NEGATIVES.name, exp::FROM.name].contains(&self.rule.name);
+        weighs.then_some(COARSEST)
     }
 
     /// Whether rows may end at a clamp, which the node behind it refuses.
@@ -230,6 +250,25 @@ pub(crate) fn named(operator: &str) -> Option<Function> {
         ..NodeProto::default()
     };
     read(&node)?.ok()
+}
+
+/// The function of an operator with these attributes.
+///
+/// # Errors
+/// A number that it does not take, or no such operator.
+pub(crate) fn with_numbers(operator: &str, numbers: &[(&str, f32)]) -> Result<Function, String> {
+    let attribute = |(name, f): &(&str, f32)| tract_onnx::pb::AttributeProto {
+        name: (*name).to_owned(),
+        r#type: AttributeType::Float as i32,
+        f: *f,
+        ..Default::default()
+    };
+    let node = NodeProto {
+        op_type: operator.to_owned(),
+        attribute: numbers.iter().map(attribute).collect(),
+        ..NodeProto::default()
+    };
+    read(&node).unwrap_or_else(|| Err(format!("`{operator}` is no function of one value")))
 }
 
 /// A node's attributes.

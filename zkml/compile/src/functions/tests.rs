@@ -20,6 +20,7 @@ fn all() -> Vec<Function> {
         Function::inverse_power(0.75, 2e-5, 1.0),
         Function::inverse_power(1.0, 1.0, 0.0),
         Function::exp_of_negatives(),
+        Function::exp_from(15),
         Function::log_from_one(),
         Function::reciprocal_from_one(),
     ];
@@ -69,6 +70,9 @@ fn all() -> Vec<Function> {
     }
     let powers = [2.0, 3.0, 4.0, 0.5, -1.0, -2.0, 1.7, -0.3, 0.0];
     all.extend(powers.map(|p| Function::power(p).unwrap()));
+    for divisor in [1.0, 0.75, -1.5, 3.0] {
+        all.extend([false, true].map(|sign_of_x| Function::modulo(divisor, sign_of_x).unwrap()));
+    }
     all
 }
 
@@ -157,6 +161,11 @@ fn every_scale_within_the_limits_has_rows() {
         let shrink = [number("lambd", -parameter), number("bias", parameter)];
         extreme.push(of("Shrink", shrink.to_vec()).unwrap());
         extreme.extend(Function::power(parameter.into()));
+        extreme.extend(
+            [false, true]
+                .into_iter()
+                .flat_map(|of_x| Function::modulo(parameter.into(), of_x)),
+        );
     }
     extreme.extend([64.0, -64.0, 63.9, -63.9].map(|p| Function::power(p).unwrap()));
     for function in extreme {
@@ -231,6 +240,10 @@ fn attributes_are_those_of_onnx() {
     for beyond in [64.5, -65.0, f64::NAN, f64::INFINITY] {
         let refused = Function::power(beyond).unwrap_err();
         assert!(refused.contains("its exponent is"), "{refused}");
+    }
+    for divisor in [0.0, f64::NAN, f64::INFINITY, 1e300, 0.1] {
+        let refused = Function::modulo(divisor, true).unwrap_err();
+        assert!(refused.contains("its divisor is"), "{refused}");
     }
     assert_eq!(of("Swish", vec![]), Ok(Function::swish(1.0)));
     assert_eq!(of("Gelu", vec![]), Ok(Function::gelu()));

@@ -7,7 +7,7 @@ use zkml::graph::TensorId;
 
 use super::binary::scaled;
 use super::draft::{Draft, Refusal, unsupported};
-use super::function::function;
+use super::held;
 use super::kept::{self, Choice};
 use super::maps::{each, repeated};
 use super::mask::{FAR, Masked};
@@ -15,6 +15,7 @@ use super::moved::{Source, affine, moved};
 use super::product::{self, Factor};
 use super::recipe::{Call, Recipe};
 use super::{softmax, wiring};
+use crate::float::Hold;
 use crate::functions::Function;
 
 pub(super) const RECIPES: &[Recipe] = &[Recipe::several("Attention", |draft, call| {
@@ -82,7 +83,7 @@ fn attention(draft: &mut Draft, call: &Call<'_>, asks: bool) -> Result<Vec<Optio
     let (mut scores, mut factor) = (raw, scale);
     if cap > 0.0 {
         let part = scaled(draft, call.name, raw, scale / cap)?;
-        scores = function(draft, call.name, part, Function::tanh())?;
+        scores = held::flat(draft, call.name, part, Function::tanh())?;
         factor = cap;
     }
     let mut said = match mode {
@@ -107,6 +108,8 @@ fn attention(draft: &mut Draft, call: &Call<'_>, asks: bool) -> Result<Vec<Optio
         said = Some(named);
     }
     let y = grouped(draft, call, ["bgrs", "bgsd", "bgrd"], [weights, v], sizes)?;
+    // Rows of few great weights make more of the values than rows of many alike ones, and no sample need have them.
+    draft.hold(y, Hold::All);
     let y = wiring::reshape(draft, call.name, y, &[batch, heads, queries, width])?;
     let y = if flat {
         let y = wiring::permute(draft, call.name, y, &[0, 2, 1, 3])?;

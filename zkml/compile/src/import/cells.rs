@@ -5,15 +5,15 @@
 
 use zkml::graph::{Activation, TensorId};
 
-use super::binary::combination;
+use super::binary::{combination, line};
 use super::draft::{Draft, Refusal, small, unsupported};
-use super::function::function;
+use super::held;
 use super::moved::{self, Source, moved};
 use super::product::{self, Factor};
 use super::recipe::Call;
 use super::recurrent::Sizes;
 use super::wiring;
-use crate::float::{FloatMap, FloatOp};
+use crate::float::{FloatMap, FloatOp, Hold};
 use crate::functions::Function;
 use crate::ops::Linear;
 
@@ -73,6 +73,9 @@ impl Part {
     }
 }
 
+/// The greatest clip: beyond it every gate is flat.
+const MOST_CLIP: f64 = 1024.0;
+
 /// State and memory after a step, `[batch, hidden]`; none where they are zeros.
 #[derive(Clone, Copy)]
 pub(super) struct State {
@@ -93,6 +96,10 @@ pub(super) struct Cell<'c, 'a> {
     /// By gate, of the memory; empty where there are none.
     peepholes: Vec<Part>,
     linear_before_reset: bool,
+    /// How far to both sides an activation's argument goes, where the file says that.
+    clip: Option<f64>,
+    /// Whether an LSTM forgets what it does not take.
+    input_forget: bool,
 }
 
 /// An activation.
@@ -108,9 +115,18 @@ impl Cell<'_, '_> {
     }
 
     fn activate(&self, draft: &mut Draft, which: usize, x: TensorId) -> Result<TensorId, Refusal> {
+        let x = match self.clip {
+            Some(clip) => held::clipped(draft, self.call.name, x, clip)?,
+            None => x,
+        };
+        self.unclipped(draft, which, x)
+    }
+
+    /// An activation of what no clip is for.
+    fn unclipped(&self, draft: &mut Draft, which: usize, x: TensorId) -> Result<TensorId, Refusal> {
         let shape = draft.shape(x);
         match self.activations.get(which) {
-            Some(Of::Function(of)) => function(draft, self.call.name, x, of.clone()),
+            Some(Of::Function(of)) => held::flat(draft, self.call.name, x, of.clone()),
             Some(Of::Relu) => {
                 let map = combination(shape.iter().product(), vec![1.0])?;
                 let activation = Activation::Relu;
@@ -123,6 +139,15 @@ impl Cell<'_, '_> {
             }
             None => unsupported("too few activations"),
         }
+    }
+
+    /// Whether a state of a GRU that begins as zeros is between −1 and 1: each is between the last one and a Tanh.
+    fn stays_within_one(&self) -> bool {
+        let of = |which: usize| match self.activations.get(which) {
+            Some(Of::Function(function)) => Some(function),
+            Some(Of::Relu) | None => None,
+        };
+        of(0).is_some_and(Function::is_sigmoid) && of(1) == Some(&Function::tanh())
     }
 
     /// `Σ factor · x`.
@@ -304,8 +329,13 @@ fn gru(draft: &mut Draft, cell: &Cell<'_, '_>, x: TensorId, state: State) -> Res
         None => (candidate, -1.0),
     };
     let moved = cell.times(draft, update, difference)?;
+    let hidden = cell.sum(draft, &[candidate, moved], &[1.0, sign])?;
+    draft.hold(hidden, Hold::All);
+    if cell.stays_within_one() && state.hidden.is_none_or(|before| draft.bound_of(before).is_some()) {
+        draft.bound(hidden, 1);
+    }
     Ok(State {
-        hidden: Some(cell.sum(draft, &[candidate, moved], &[1.0, sign])?),
+        hidden: Some(hidden),
         memory: None,
     })
 }
@@ -320,20 +350,29 @@ fn lstm(draft: &mut Draft, cell: &Cell<'_, '_>, x: TensorId, state: State) -> Re
     let taken = cell.times(draft, input, candidate)?;
     let memory = match state.memory {
         Some(memory) => {
-            let forget = cell.both(draft, x, state, 2)?;
-            let forget = cell.peeping(draft, forget, Some(memory), 2)?;
-            let forget = cell.activate(draft, 0, forget)?;
+            let forget = if cell.input_forget {
+                let map = line(cell.batch * cell.hidden, vec![-1.0], 1.0)?;
+                draft.linear(cell.call.name, map, &[input], &cell.shape())?
+            } else {
+                let forget = cell.both(draft, x, state, 2)?;
+                let forget = cell.peeping(draft, forget, Some(memory), 2)?;
+                cell.activate(draft, 0, forget)?
+            };
             let kept = cell.times(draft, forget, memory)?;
             cell.sum(draft, &[kept, taken], &[1.0, 1.0])?
         }
         None => taken,
     };
+    // A gate is 1 at most: so many steps make so much of it, at most, and for that there is room.
+    draft.hold(memory, Hold::All);
     let output = cell.both(draft, x, state, 1)?;
     let output = cell.peeping(draft, output, Some(memory), 1)?;
     let output = cell.activate(draft, 0, output)?;
-    let shown = cell.activate(draft, 2, memory)?;
+    let shown = cell.unclipped(draft, 2, memory)?;
+    let hidden = cell.times(draft, output, shown)?;
+    draft.hold(hidden, Hold::All);
     Ok(State {
-        hidden: Some(cell.times(draft, output, shown)?),
+        hidden: Some(hidden),
         memory: Some(memory),
     })
 }
@@ -383,8 +422,20 @@ pub(super) fn cell<'c, 'a>(
         biases,
         peepholes,
         linear_before_reset,
+        clip: clip(call)?,
+        input_forget: gates == 4 && call.int("input_forget", 0)? != 0,
     };
     Ok((cell, xs))
+}
+
+fn clip(call: &Call<'_>) -> Result<Option<f64>, Refusal> {
+    let clip = call.float("clip", f32::INFINITY)?.abs();
+    if clip.is_nan() || clip > MOST_CLIP && clip.is_finite() {
+        return unsupported(format!(
+            "its attribute `clip` of {clip}: up to {MOST_CLIP} is supported"
+        ));
+    }
+    Ok(Some(clip).filter(|clip| clip.is_finite()))
 }
 
 /// A row whose last values are 0.

@@ -11,7 +11,7 @@ use zkml::graph::validate::{MAX_COEFFICIENTS, MAX_TOTAL_LEN};
 use zkml::graph::{Activation, TensorId};
 
 use super::{MAX_CONSTANT_LEN, MAX_TENSOR_LEN};
-use crate::float::{FloatMap, FloatNode, FloatOp, FloatTensor, Interval};
+use crate::float::{FloatMap, FloatNode, FloatOp, FloatTensor, Hold, Interval};
 use crate::ops::{Linear, Multiply, Step};
 
 /// Of the draft, which has more tensors than the graph: fusing and dropping come later.
@@ -158,6 +158,7 @@ impl Draft {
             bound: None,
             whole: false,
             ranks: None,
+            hold: Hold::Calibrated,
         });
         Ok(id)
     }
@@ -166,6 +167,13 @@ impl Draft {
     pub(super) fn bound(&mut self, id: TensorId, bound: impl Into<Interval>) {
         if let Some(tensor) = self.tensors.get_mut(id.0 as usize) {
             tensor.bound = Some(bound.into());
+        }
+    }
+
+    /// Says of a tensor which values it has room for.
+    pub(super) fn hold(&mut self, id: TensorId, hold: Hold) {
+        if let Some(tensor) = self.tensors.get_mut(id.0 as usize) {
+            tensor.hold = hold;
         }
     }
 

@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zkml::graph::{Activation, TensorId};
 
-use super::ImportError;
 use super::draft::Draft;
 use super::ranked::Kinds;
 use super::ranked_steps::rank;
+use super::{ImportError, held};
 use crate::float::{FloatGraph, FloatMap, FloatNode, FloatOp};
 use crate::functions::Function;
 use crate::ops::{Linear, Wiring};
@@ -30,7 +30,9 @@ pub(super) fn fuse(draft: Draft, outputs: &[String], kinds: &Kinds) -> Result<Fl
     guard_functions(&mut draft);
     guard_wirings(&mut draft);
     rank(&mut draft, kinds)?;
-    Ok(renumber(draft, outputs))
+    let mut graph = renumber(draft, outputs);
+    held::make_room(&mut graph);
+    Ok(graph)
 }
 
 /// Removes what is left of factors that make 1 behind a function: its table is at a scale of its own already.
@@ -80,10 +82,11 @@ fn guard_functions(draft: &mut Draft) {
     }
 }
 
-/// Where no output is more than an input's values in other places, puts a requantisation that rounds nothing before each: there
+/// Where no output is more than an input's values in other places, or rows of a table that an input names, puts a requantisation that rounds nothing before each: there
 /// is something to prove in a graph only where it computes.
 fn guard_wirings(draft: &mut Draft) {
-    if !draft.nodes.iter().all(|n| matches!(n.op, FloatOp::Wiring(_))) {
+    let moves = |n: &FloatNode| matches!(n.op, FloatOp::Wiring(_) | FloatOp::Rows(_));
+    if !draft.nodes.iter().all(moves) {
         return;
     }
     for mut node in std::mem::take(&mut draft.nodes) {
@@ -195,7 +198,12 @@ fn drop_reshapes(draft: &mut Draft) {
         };
         kept[producer].output = node.output;
         producers.insert(node.output, producer);
-        draft.tensors[node.output.0 as usize].bound = draft.tensors[source.0 as usize].bound;
+        let (bound, hold) = {
+            let source = &draft.tensors[source.0 as usize];
+            (source.bound, source.hold)
+        };
+        let made = &mut draft.tensors[node.output.0 as usize];
+        (made.bound, made.hold) = (bound, hold);
         let moved = readers.remove(&source).unwrap_or_default();
         for &reader in &moved {
             for input in kept[reader].inputs.iter_mut().filter(|i| **i == source) {

@@ -8,6 +8,7 @@ use zkml::graph::TensorId;
 use super::binary::{combination, line, scaled};
 use super::compare::{YES_OR_NO, step, whole};
 use super::draft::{Draft, Refusal, small, unsupported};
+use super::moved::affine;
 use super::recipe::{Call, Recipe, axis};
 use super::wiring;
 use crate::float::{FloatMap, FloatOp, Interval};
@@ -104,6 +105,33 @@ pub(super) fn label(
         bias: vec![names.iter().sum()],
     };
     whole(draft, name, map, &[below], &[rows], greatest(&names))
+}
+
+/// The names of the first of the greatest values of rows: each place of each row has one.
+pub(super) fn names(
+    draft: &mut Draft,
+    name: &str,
+    x: TensorId,
+    sizes: [usize; 2],
+    names: Vec<f64>,
+    shape: &[usize],
+) -> Result<TensorId, Refusal> {
+    let most = greatest(&names);
+    if names.iter().any(|n| n.abs() > MOST_NAME) {
+        return unsupported("a place beyond 2^22");
+    }
+    let below = Ranks::new(draft, name, x, sizes, false)?.below_greatest(draft, name)?;
+    // A name where it is not below the greatest, and 0 elsewhere; of each row all but one are 0.
+    let map = affine(vec![names.iter().map(|n| -n).collect(), names])?;
+    let own = whole(draft, name, map, &[below], &sizes, most)?;
+    let [inputs] = small([sizes[1]])?;
+    let map = FloatMap::Dense {
+        inputs,
+        outputs: 1,
+        weight: vec![1.0; sizes[1]],
+        bias: vec![0.0],
+    };
+    whole(draft, name, map, &[own], shape, most)
 }
 
 /// The name of the second class where a score of it is above a bound, else of the first.

@@ -23,9 +23,11 @@ mod dynamic;
 mod einsum;
 mod einsum_batch;
 mod folding;
+mod fourier;
 mod function;
 mod fuse;
 mod greatest;
+mod held;
 mod infinite;
 mod kept;
 mod known;
@@ -42,6 +44,7 @@ mod ml_linear;
 mod ml_scaling;
 mod ml_svm;
 mod ml_trees;
+mod modulo;
 mod moved;
 mod names;
 mod narrow;
@@ -61,7 +64,9 @@ mod reader;
 mod recipe;
 mod recurrent;
 mod reduce;
+mod refusals;
 mod resize;
+mod rotary;
 mod scans;
 mod scatter;
 mod simple;
@@ -242,6 +247,24 @@ pub fn import(onnx: &[u8]) -> Result<FloatGraph, ImportError> {
 /// # Errors
 /// See [`ImportError`]; never a panic.
 pub fn import_sized(onnx: &[u8], sizes: Sizes<'_>) -> Result<FloatGraph, ImportError> {
+    match read(onnx, sizes) {
+        Err(ImportError::Unsupported(first)) => {
+            // What is left has sizes of its own.
+            let fixed = Dimensions::new();
+            let refused = |rest: &[u8]| match read(rest, Sizes::Named(&fixed)) {
+                Err(ImportError::Unsupported(nodes)) => nodes,
+                Ok(_) | Err(_) => Vec::new(),
+            };
+            Err(ImportError::Unsupported(refusals::all(
+                onnx, sizes, first, refused,
+            )))
+        }
+        read => read,
+    }
+}
+
+/// The same, of which the error names those nodes that a stage refuses, and not those of the stages behind it.
+fn read(onnx: &[u8], sizes: Sizes<'_>) -> Result<FloatGraph, ImportError> {
     if onnx.len() > MAX_BYTES {
         return Err(ImportError::Limit {
             place: "file".into(),

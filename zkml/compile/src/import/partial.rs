@@ -29,6 +29,7 @@ const GUARDED: &[(&str, usize, i32)] = &[
     ("Gather", 1, 0),
     ("Log", 0, 1),
     ("LpNormalization", 0, 1),
+    ("Mod", 1, 1),
     ("Normalizer", 0, 1),
     ("OneHot", 0, 0),
     ("Pow", 0, 1),

@@ -11,6 +11,7 @@ use super::compare::{YES_OR_NO, step, whole};
 use super::draft::{Draft, Refusal, small, unsupported};
 use super::greatest::{MOST_ENTRIES, MOST_NAME};
 use super::maps::flat;
+use super::product::{self, Factor};
 use super::recipe::{Call, Recipe, axis};
 use super::{table, wiring};
 use crate::float::{FloatMap, Interval};
@@ -88,6 +89,9 @@ fn numbers(draft: &Draft, call: &Call<'_>, at: usize) -> Result<(TensorId, Vec<u
 /// Constant rows at computed places.
 fn gather(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     let (places, shape) = numbers(draft, call, 1)?;
+    if call.is_computed(0) {
+        return gather_computed(draft, call, places);
+    }
     let list = call.constant(0)?;
     let along = axis(call.int("axis", 0)?, list.shape.len())?;
     let count = list.shape[along];
@@ -130,6 +134,39 @@ fn gather(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     let y = wiring::permute(draft, call.name, y, &[1, 0, 2])?;
     let y = wiring::reshape(draft, call.name, y, call.shape)?;
     Ok(y)
+}
+
+/// Computed rows at computed places: a 1 at each named place, times the rows. A place outside of them has no proof.
+fn gather_computed(draft: &mut Draft, call: &Call<'_>, places: TensorId) -> Result<TensorId, Refusal> {
+    let x = call.computed(0)?;
+    let list = draft.shape(x);
+    let along = axis(call.int("axis", 0)?, list.len())?;
+    let is = table::named_within(draft, call.name, places, list[along])?;
+    let before: usize = list[..along].iter().product();
+    let behind: usize = list[along + 1..].iter().product();
+    let rows = draft.shape(is)[0];
+    let x_rows = wiring::reshape(draft, call.name, x, &[before, list[along], behind])?;
+    let left = Factor {
+        axes: &['n', 'c'],
+        tensor: is,
+    };
+    let right = Factor {
+        axes: &['b', 'c', 'i'],
+        tensor: x_rows,
+    };
+    let y = product::einsum(
+        draft,
+        call.name,
+        &left,
+        &right,
+        &['b', 'n', 'i'],
+        &[before, rows, behind],
+    )?;
+    if draft.is_whole(x) {
+        let of = draft.numbers(x).map(|of| of.with(Interval::new(0, 0)));
+        draft.whole_from(y, of);
+    }
+    wiring::reshape(draft, call.name, y, call.shape)
 }
 
 fn one_hot(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {

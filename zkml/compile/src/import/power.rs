@@ -24,36 +24,52 @@ fn pow(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
     if call.is_computed(1) {
         return with_computed(draft, call);
     }
+    // What has an exponent of 0 is 1.
+    let none = Some(0.0);
+    apart(draft, call, "exponents", none, |draft, x, p| {
+        powered(draft, call, x, p)
+    })
+}
+
+/// A function of the places of input 0 that depends on a constant, input 1: each of its numbers is one function. Places of the number
+/// that is left out are 1.
+pub(super) fn apart(
+    draft: &mut Draft,
+    call: &Call<'_>,
+    what: &str,
+    left_out: Option<f64>,
+    mut make: impl FnMut(&mut Draft, TensorId, f64) -> Result<TensorId, Refusal>,
+) -> Result<TensorId, Refusal> {
     let x = call.computed(0)?;
     let constant = call.constant(1)?;
     let from = draft.shape(x);
-    // For each place of the result, where its base is from, and its exponent.
-    let (_, bases) = each(call.shape.to_vec(), |at| Ok(Source::Of(0, repeated(&from, at))))?;
-    let (_, exponents) = each(call.shape.to_vec(), |at| {
-        let exponent = constant.values.get(repeated(&constant.shape, at));
-        Ok(Source::Constant(exponent.copied().unwrap_or(1.0)))
+    // For each place of the result, where its value is from, and its number.
+    let (_, read) = each(call.shape.to_vec(), |at| Ok(Source::Of(0, repeated(&from, at))))?;
+    let (_, numbers) = each(call.shape.to_vec(), |at| {
+        let number = constant.values.get(repeated(&constant.shape, at));
+        Ok(Source::Constant(number.copied().unwrap_or(1.0)))
     })?;
     let mut distinct: Vec<f64> = Vec::new();
-    for exponent in &exponents {
-        if let Source::Constant(p) = exponent
+    for number in &numbers {
+        if let Source::Constant(p) = number
             && !distinct.contains(p)
         {
             if distinct.len() == MOST {
-                return unsupported(format!("more than {MOST} different exponents"));
+                return unsupported(format!("more than {MOST} different {what}"));
             }
             distinct.push(*p);
         }
     }
-    let (mut made, mut sources) = (Vec::new(), vec![Source::Constant(1.0); bases.len()]);
-    for p in distinct.into_iter().filter(|p| *p != 0.0) {
+    let (mut made, mut sources) = (Vec::new(), vec![Source::Constant(1.0); read.len()]);
+    for p in distinct.into_iter().filter(|p| Some(*p) != left_out) {
         let (mut own, tensor) = (Vec::new(), made.len());
-        let places = bases.iter().zip(&exponents).zip(&mut sources);
-        for ((base, _), source) in places.filter(|((_, q), _)| **q == Source::Constant(p)) {
+        let places = read.iter().zip(&numbers).zip(&mut sources);
+        for ((place, _), source) in places.filter(|((_, q), _)| **q == Source::Constant(p)) {
             *source = Source::Of(tensor, own.len());
-            own.push(*base);
+            own.push(*place);
         }
-        let base = moved::moved(draft, call.name, &[x], &own, &[own.len()])?;
-        made.push(powered(draft, call, base, p)?);
+        let of = moved::moved(draft, call.name, &[x], &own, &[own.len()])?;
+        made.push(make(draft, of, p)?);
     }
     moved::moved(draft, call.name, &made, &sources, call.shape)
 }

@@ -12,7 +12,7 @@ use super::compare::YES_OR_NO;
 use super::draft::{Draft, Refusal, unsupported};
 use super::moved;
 use super::ranked::{Found, Kinds, Place, asked, found, missing_is_above};
-use crate::float::{FloatNode, FloatOp, FloatTensor, Interval};
+use crate::float::{FloatNode, FloatOp, FloatTensor, Hold, Interval};
 use crate::ops::{Step, Wiring};
 
 /// Never: it is looked at before anything is changed.
@@ -231,6 +231,7 @@ impl Rewriting<'_> {
             bound: None,
             whole: false,
             ranks: None,
+            hold: Hold::Calibrated,
         });
         let inputs = vec![read];
         self.draft.nodes.push(FloatNode {

@@ -14,8 +14,9 @@ use super::draft::{Constant, Draft, Refusal, Value, integers, unsupported};
 use super::marked::Marked;
 use super::translate::Operands;
 use super::{
-    along, attention, compare, deconv, dynamic, greatest, lp, maps, microsoft, ml, moved, norms, places,
-    power, quantised, ranks, recurrent, reduce, scatter, simple, softmax, sums, whole, whole_sums, windows,
+    along, attention, compare, deconv, dynamic, fourier, greatest, lp, maps, microsoft, ml, modulo, moved,
+    norms, places, power, quantised, ranks, recurrent, reduce, rotary, scatter, simple, softmax, sums, whole,
+    whole_sums, windows,
 };
 use crate::float::{FloatMap, Interval};
 
@@ -81,8 +82,10 @@ const FAMILIES: &[&[Recipe]] = &[
     compare::RECIPES,
     deconv::RECIPES,
     dynamic::RECIPES,
+    fourier::RECIPES,
     greatest::RECIPES,
     lp::RECIPES,
+    modulo::RECIPES,
     norms::RECIPES,
     places::RECIPES,
     power::RECIPES,
@@ -90,6 +93,7 @@ const FAMILIES: &[&[Recipe]] = &[
     ranks::RECIPES,
     recurrent::RECIPES,
     reduce::RECIPES,
+    rotary::RECIPES,
     scatter::RECIPES,
     simple::RECIPES,
     softmax::RECIPES,
@@ -112,6 +116,7 @@ pub(super) fn reads_whole(op: &str) -> bool {
 fn find(node: &NodeProto, constant: IsConstant<'_>) -> Option<Rule> {
     if node.domain == whole::DOMAIN {
         let of_whole = whole_sums::RECIPES.iter().chain(places::OF_WHOLE);
+        let of_whole = of_whole.chain(modulo::OF_WHOLE);
         let mut of_whole = of_whole.chain(attention::OF_YES_AND_NO);
         return of_whole.find(|r| r.onnx == node.op_type).map(|r| r.rule);
     }

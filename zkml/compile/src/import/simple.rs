@@ -2,16 +2,17 @@
 //!
 //! Invariant: exact in floats. `prelu(x) = relu(x) − slope · relu(−x)`.
 
-use zkml::graph::{Activation, TensorId};
+use zkml::graph::TensorId;
 
 use super::binary::combination;
 use super::draft::{Draft, Refusal, unsupported};
+use super::dynamic::rectified;
 use super::maps::{broadcast, each, repeated};
 use super::moved;
 use super::moved::Source;
+use super::product;
 use super::recipe::{Call, Recipe};
-use crate::float::{FloatMap, FloatOp};
-use crate::ops::Linear;
+use crate::float::FloatMap;
 
 pub(super) const RECIPES: &[Recipe] = &[Recipe::new("Mean", mean), Recipe::new("PRelu", prelu)];
 
@@ -69,24 +70,16 @@ fn affine(
 }
 
 fn prelu(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
-    let (x, slope) = (call.computed(0)?, call.constant(1)?);
+    let x = call.computed(0)?;
+    if call.is_computed(1) {
+        return by_computed_slope(draft, call, x);
+    }
+    let slope = call.constant(1)?;
     if broadcast(&[draft.shape(x), slope.shape.clone()])? != draft.shape(x) {
         return unsupported("a slope of more values than the tensor");
     }
     let len = call.shape.iter().product::<usize>();
-    let relu = |draft: &mut Draft, sign: f64| {
-        let map = combination(len, vec![sign])?;
-        draft.node(
-            call.name,
-            FloatOp::Linear(Linear {
-                map,
-                activation: Activation::Relu,
-            }),
-            &[x],
-            call.shape,
-        )
-    };
-    let (above, below) = (relu(draft, 1.0)?, relu(draft, -1.0)?);
+    let (above, below) = both_sides(draft, call, x)?;
     let (_, sources) = each(call.shape.to_vec(), |at| {
         Ok(Source::Of(0, repeated(&slope.shape, at)))
     })?;
@@ -102,4 +95,26 @@ fn prelu(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
         vec![vec![1.0; len], slopes],
         vec![0.0; len],
     )
+}
+
+/// What is above 0 of a tensor, and what is above 0 of its opposite.
+fn both_sides(draft: &mut Draft, call: &Call<'_>, x: TensorId) -> Result<(TensorId, TensorId), Refusal> {
+    let len = call.shape.iter().product::<usize>();
+    let above = rectified(draft, call.name, combination(len, vec![1.0])?, x)?;
+    let below = rectified(draft, call.name, combination(len, vec![-1.0])?, x)?;
+    Ok((above, below))
+}
+
+fn by_computed_slope(draft: &mut Draft, call: &Call<'_>, x: TensorId) -> Result<TensorId, Refusal> {
+    let slope = call.computed(1)?;
+    let from = draft.shape(slope);
+    if broadcast(&[draft.shape(x), from.clone()])? != draft.shape(x) {
+        return unsupported("a slope of more values than the tensor");
+    }
+    let (_, sources) = each(call.shape.to_vec(), |at| Ok(Source::Of(0, repeated(&from, at))))?;
+    let slope = moved::moved(draft, call.name, &[slope], &sources, call.shape)?;
+    let (above, below) = both_sides(draft, call, x)?;
+    let bent = product::elements(draft, call.name, [slope, below], call.shape)?;
+    let map = combination(call.shape.iter().product(), vec![1.0, -1.0])?;
+    draft.linear(call.name, map, &[above, bent], call.shape)
 }

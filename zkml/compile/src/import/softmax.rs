@@ -1,9 +1,10 @@
 //! Softmax and its kin along an axis, as rows of one length.
 //!
-//! Invariant: exact in floats. With `m` the greatest of a row, `d = x − m` is never above 0, in integers as in floats; the weights
-//! `e^d` are 1 at most and their sum `s` is between 1 and their number, whatever the inputs are. So weights, sum, inverse and
-//! result have bounds that no input leaves, and only `d` is calibrated. A place that is masked, by a constant or by a condition that
-//! the inputs decide, has a `d` of 1, whose weight is 0.
+//! Invariant: exact in floats, but for weights below 2^-21, which are 0. With `m` the greatest of a row, `d = x − m` is never above
+//! 0, in integers as in floats; the weights `e^d` are 1 at most and their sum `s` is between 1 and their number, whatever the inputs
+//! are. So weights, sum, inverse and result have bounds that no input leaves, and `d` is held from `−DEEPEST` on: no input is
+//! refused for its scores. A place that is masked, by a constant or by a condition that the inputs decide, is held there too. A
+//! logarithm shows `d` itself, which is calibrated and not held; the weights of its sum are those of a `d` of 1 where masked.
 
 use zkml::graph::TensorId;
 
@@ -11,11 +12,12 @@ use super::binary::{combination, line, scaled};
 use super::draft::{Draft, Refusal, small};
 use super::function::function;
 use super::greatest::{repeated, row_maximum};
+use super::held::DEEPEST;
 use super::kept::Choice;
 use super::mask::Masked;
 use super::recipe::{Call, Recipe, axis};
-use super::{kept, moved, product, wiring};
-use crate::float::{FloatMap, FloatOp};
+use super::{held, kept, moved, product, wiring};
+use crate::float::{FloatMap, FloatOp, Hold};
 use crate::functions::Function;
 use crate::ops::Max;
 
@@ -145,7 +147,12 @@ pub(super) fn of_rows_kept(
     [rows, n]: [usize; 2],
 ) -> Result<TensorId, Refusal> {
     let shape = [rows, n];
-    let (_, weights, sums) = weighed(draft, name, x, choice, shape)?;
+    let above = match choice {
+        Some(choice) => below_greatest_chosen(draft, name, x, choice, shape)?,
+        None => below_greatest(draft, name, x, shape, true)?,
+    };
+    let weights = function(draft, name, above, Function::exp_from(DEEPEST))?;
+    let sums = summed(draft, name, weights, shape)?;
     let few = n <= FEW;
     let inverse = if few {
         Function::reciprocal_from_one()
@@ -161,19 +168,13 @@ pub(super) fn of_rows_kept(
     Ok(y)
 }
 
-/// `d`, weights and sums of rows.
-fn weighed(
+/// The sum of each row's weights.
+fn summed(
     draft: &mut Draft,
     name: &str,
-    x: &Masked,
-    choice: Option<&Choice>,
+    weights: TensorId,
     [rows, n]: [usize; 2],
-) -> Result<(TensorId, TensorId, TensorId), Refusal> {
-    let d = match choice {
-        Some(choice) => below_greatest_chosen(draft, name, x, choice, [rows, n])?,
-        None => below_greatest(draft, name, x, [rows, n])?,
-    };
-    let weights = function(draft, name, d, Function::exp_of_negatives())?;
+) -> Result<TensorId, Refusal> {
     let [inputs] = small([n])?;
     let map = FloatMap::Dense {
         inputs,
@@ -185,15 +186,17 @@ fn weighed(
     if n <= FEW {
         draft.bound(sums, inputs);
     }
-    Ok((d, weights, sums))
+    Ok(sums)
 }
 
-/// `x` less the greatest of its row, of those that count, times its factor; 1 where a place is masked.
+/// `x` less the greatest of its row, of those that count, times its factor; 1 where a place is masked. Held, it is that plus
+/// `DEEPEST`, and 0 where that is below or the place is masked.
 fn below_greatest(
     draft: &mut Draft,
     name: &str,
     x: &Masked,
     [rows, n]: [usize; 2],
+    held: bool,
 ) -> Result<TensorId, Refusal> {
     x.check_rows(n)?;
     let counts = |t: &usize| x.counts.get(*t).copied().unwrap_or(true);
@@ -201,24 +204,33 @@ fn below_greatest(
     let windows = (0..rows).map(window).collect();
     let greatest = draft.node(name, FloatOp::Max(Max { windows }), &[x.x], &[rows, 1])?;
     let greatest = wiring::broadcast(draft, name, greatest, &[rows, n])?;
-    let map = if x.all_count() {
-        combination(rows * n, vec![x.factor, -x.factor])?
+    let (shift, masked) = if held {
+        (f64::from(DEEPEST), 0.0)
     } else {
-        let each = |of: bool, out: f64| {
+        (0.0, 1.0)
+    };
+    let map = if x.all_count() {
+        line(rows * n, vec![x.factor, -x.factor], shift)?
+    } else {
+        let each = |factor: f64| {
             (0..rows * n)
-                .map(|t| if counts(&t) == of { out } else { 0.0 })
+                .map(|t| if counts(&t) { factor } else { 0.0 })
                 .collect()
         };
-        moved::affine(vec![
-            each(true, x.factor),
-            each(true, -x.factor),
-            each(false, 1.0),
-        ])?
+        let added = (0..rows * n)
+            .map(|t| if counts(&t) { shift } else { masked })
+            .collect();
+        moved::affine(vec![each(x.factor), each(-x.factor), added])?
     };
-    draft.linear(name, map, &[x.x, greatest], &[rows, n])
+    let (inputs, shape) = ([x.x, greatest], [rows, n]);
+    if held {
+        held::from_below(draft, name, map, &inputs, &shape)
+    } else {
+        draft.linear(name, map, &inputs, &shape)
+    }
 }
 
-/// The same of the places that are chosen. With `z = x − min`, which is not below 0, `m` is the greatest `keeps · z` and `d` is
+/// The same, held, of the places that are chosen. With `z = x − min`, which is not below 0, `m` is the greatest `keeps · z` and `d` is
 /// `keeps · (z − m)`: what is not kept reaches neither, however great it is. A row of which nothing is kept has the same number
 /// everywhere, so that all of `d` is 0.
 fn below_greatest_chosen(
@@ -237,18 +249,25 @@ fn below_greatest_chosen(
     let below = greatest(draft, negative)?;
     let z = draft.linear(name, combination(len, vec![1.0, 1.0])?, &[x.x, below], &shape)?;
     let kept = product::elements(draft, name, [keeps, z], &shape)?;
+    draft.hold(z, Hold::All);
     let m = greatest(draft, kept)?;
     let difference = draft.linear(name, combination(len, vec![1.0, -1.0])?, &[z, m], &shape)?;
+    draft.hold(difference, Hold::All);
     let mut d = product::elements(draft, name, [keeps, difference], &shape)?;
     if let Some(differ) = choice.differ {
+        draft.hold(d, Hold::All);
         d = product::elements(draft, name, [differ, d], &shape)?;
     }
+    let deepest = f64::from(DEEPEST);
     match choice.any {
         Some(any) => {
-            let map = combination(len, vec![x.factor, -1.0, 1.0])?;
-            draft.linear(name, map, &[d, keeps, any], &shape)
+            let map = line(len, vec![x.factor, deepest, -deepest], deepest)?;
+            held::from_below(draft, name, map, &[d, keeps, any], &shape)
         }
-        None => draft.linear(name, line(len, vec![x.factor, -1.0], 1.0)?, &[d, keeps], &shape),
+        None => {
+            let map = combination(len, vec![x.factor, deepest])?;
+            held::from_below(draft, name, map, &[d, keeps], &shape)
+        }
     }
 }
 
@@ -262,7 +281,9 @@ fn log_softmax(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> 
         x: split.split(draft, call.name, all.x)?,
         ..all
     };
-    let (d, _, sums) = weighed(draft, call.name, &x, None, shape)?;
+    let d = below_greatest(draft, call.name, &x, shape, false)?;
+    let weights = function(draft, call.name, d, Function::exp_of_negatives())?;
+    let sums = summed(draft, call.name, weights, shape)?;
     let log = function(draft, call.name, sums, Function::log_from_one())?;
     let log = wiring::broadcast(draft, call.name, log, &shape)?;
     let map = combination(shape[0] * shape[1], vec![1.0, -1.0])?;

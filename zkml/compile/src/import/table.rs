@@ -78,6 +78,9 @@ pub(super) fn gather(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Ref
 
 /// Each place names one along an axis of the constant, at its own coordinates along the others.
 pub(super) fn elements(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
+    if call.is_computed(0) {
+        return elements_of_computed(draft, call);
+    }
     let (table, places) = (call.constant(0)?, call.computed(1)?);
     let (rank, shape) = (table.shape.len(), draft.shape(places));
     let along = axis(call.int("axis", 0)?, rank)?;
@@ -153,6 +156,65 @@ pub(super) fn elements(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, R
         draft.bound(made, most as u32);
     }
     wiring::reshape(draft, call.name, made, call.shape)
+}
+
+/// Which of `count` places each number names, `[numbers, count]`; a number that names none has no proof.
+pub(super) fn named_within(
+    draft: &mut Draft,
+    name: &str,
+    places: TensorId,
+    count: usize,
+) -> Result<TensorId, Refusal> {
+    if !(1..=MOST_ENTRIES).contains(&count) {
+        return unsupported(format!(
+            "computed places of {count} computed ones: 1 to {MOST_ENTRIES} are supported"
+        ));
+    }
+    let there = Interval::new(0, count as i64 - 1);
+    let places = if draft.numbers(places).is_some_and(|of| there.has(of)) {
+        places
+    } else {
+        let [bound] = small([count])?;
+        draft.within_table(places, bound);
+        within(draft, name, places, bound)?
+    };
+    named(draft, name, places, count)
+}
+
+/// Each place names one along an axis of a computed tensor, at its own coordinates along the others.
+fn elements_of_computed(draft: &mut Draft, call: &Call<'_>) -> Result<TensorId, Refusal> {
+    let (x, places) = (call.computed(0)?, call.computed(1)?);
+    let (list, shape) = (draft.shape(x), draft.shape(places));
+    let along = axis(call.int("axis", 0)?, list.len())?;
+    if !draft.is_whole(places) {
+        return unsupported("computed places that are no whole numbers");
+    }
+    if shape.len() != list.len() || (0..list.len()).any(|d| d != along && shape[d] > list[d]) {
+        return unsupported("indices that reach beyond the data");
+    }
+    let count = list[along];
+    let is = named_within(draft, call.name, places, count)?;
+    let all = draft.shape(is)[0];
+    let behind: usize = list[along + 1..].iter().product();
+    let mut sources = Vec::with_capacity(all * count);
+    each(shape, |at| {
+        let mut own = at.to_vec();
+        own[along] = 0;
+        let first = flat(&list, &own);
+        sources.extend((0..count).map(|at| Source::Of(0, first + at * behind)));
+        Ok(Source::Constant(0.0))
+    })?;
+    let lists = moved::moved(draft, call.name, &[x], &sources, &[all, count])?;
+    let factor = |tensor| Factor {
+        axes: &['n', 'c'],
+        tensor,
+    };
+    let y = product::einsum(draft, call.name, &factor(is), &factor(lists), &['n'], &[all])?;
+    if draft.is_whole(x) {
+        let of = draft.numbers(x).map(|of| of.with(Interval::new(0, 0)));
+        draft.whole_from(y, of);
+    }
+    wiring::reshape(draft, call.name, y, call.shape)
 }
 
 /// The places counted from the table's beginning; those that it does not have are refused.

@@ -5,6 +5,7 @@
 //! error names all such nodes at once.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use tract_onnx::prelude::{DatumType, Node, Outlet, OutletId, Tensor, TypedFact, TypedModel, TypedOp};
 use tract_onnx::tract_core::ops::array::{Gather, MultiBroadcastTo, Slice, StridedSlice, TypedConcat};
@@ -207,21 +208,19 @@ fn exact(draft: &Draft, node: &TypedNode, made: Vec<Value>) -> Result<Vec<Value>
 
 /// An output that is the same for every input, beside others.
 fn constant(draft: &mut Draft, name: &str, tensor: &Tensor) -> Result<TensorId, Refusal> {
-    if !tensor.datum_type().is_float() {
-        return unsupported(format!(
-            "it is a constant of type {}",
-            type_name(tensor.datum_type())
-        ));
-    }
     let constant = Constant::new(tensor)?;
-    moved::constant(draft, name, &constant.values, &constant.shape)
+    let made = moved::constant(draft, name, &constant.values, &constant.shape)?;
+    if !tensor.datum_type().is_float() && !draft.is_whole(made) {
+        return unsupported("whole numbers beyond 2^22");
+    }
+    Ok(made)
 }
 
 fn refused_output(name: &str, refusal: &Refusal) -> ImportError {
     match refusal {
         Refusal::Unsupported(_) => ImportError::Output {
             output: name.to_owned(),
-            reason: "it is a constant and no tensor of floats; take it out of the outputs",
+            reason: "it is a constant that has no values, no numbers, or whole ones beyond 2^22; take it out of the outputs",
         },
         Refusal::NonFinite => ImportError::NonFinite {
             node: name.to_owned(),
@@ -279,6 +278,15 @@ fn place(
     let Some(shape) = concrete(&output.fact) else {
         return unsupported("sizes that are not fixed");
     };
+    // What has no values is the same for every input.
+    let empty = |output: &Outlet<TypedFact>| {
+        let shape = concrete(&output.fact).filter(|shape| shape.contains(&0))?;
+        let tensor = Tensor::zero_dt(output.fact.datum_type, &shape).ok()?;
+        Some(Value::Constant(Arc::new(tensor)))
+    };
+    if let Some(made) = node.outputs.iter().map(empty).collect() {
+        return Ok(made);
+    }
     let operands = node
         .inputs
         .iter()

@@ -14,7 +14,7 @@ use super::admit::unsupported;
 use super::draft::type_name;
 use super::operators::SIZED;
 use super::statics::{self, Shapes};
-use super::{ImportError, operators, whole_sums};
+use super::{ImportError, UnsupportedNode, modulo, operators, whole_sums};
 use crate::float::Interval;
 
 /// The domain that a node gets whose operator has a rule of its own for whole numbers.
@@ -22,7 +22,8 @@ pub(super) const DOMAIN: &str = "zkinfer.whole";
 
 /// Whether it is one of these. They compute with numbers that are wide enough for whatever their rules let through.
 fn has_own_rule(op: &str) -> bool {
-    whole_sums::RECIPES.iter().any(|recipe| recipe.onnx == op)
+    let mut own = whole_sums::RECIPES.iter().chain(modulo::OF_WHOLE);
+    own.any(|recipe| recipe.onnx == op)
 }
 
 /// An input of whole numbers, or of yes and no: between which, or none where only what reads it, or calibration, says how far they
@@ -86,13 +87,14 @@ fn check_sizes(graph: &GraphProto) -> Result<(), ImportError> {
 /// Refuses whatever else reads such a tensor, and takes away casts that change nothing.
 ///
 /// # Errors
-/// The first reader that would compute otherwise.
+/// The readers that would compute otherwise.
 pub(super) fn check(graph: &mut GraphProto, shapes: &Shapes) -> Result<(), ImportError> {
     check_sizes(graph)?;
     let whole = |name: &String| match shapes.get(name) {
         Some((_, kind)) if !kind.is_float() => Some(*kind),
         Some(_) | None => None,
     };
+    let mut refused = Vec::new();
     for node in &mut graph.node {
         let read = node.input.iter().enumerate();
         let mut read = read.filter_map(|(at, name)| Some((at, name, whole(name)?)));
@@ -105,7 +107,7 @@ pub(super) fn check(graph: &mut GraphProto, shapes: &Shapes) -> Result<(), Impor
             "Expand" | "Slice" | "Split" | "Tile" => at == 0 && read.next().is_none(),
             // Places in a list; of a list that is computed itself only constant ones.
             "ArrayFeatureExtractor" => at == 1,
-            "Gather" | "GatherElements" => at == 1 || read.next().is_none(),
+            "Gather" | "GatherElements" => at == 1 || read.next().is_none_or(|(at, ..)| at == 1),
             "OneHot" | "LabelEncoder" | "OneHotEncoder" | "TopK" => at == 0,
             // Numbers and zero points; scales are floats.
             "ConvInteger" | "MatMulInteger" => true,
@@ -125,15 +127,32 @@ pub(super) fn check(graph: &mut GraphProto, shapes: &Shapes) -> Result<(), Impor
                     type_name(kind)
                 ),
             };
-            return Err(unsupported(node, reason));
+            note(&mut refused, unsupported(node, reason))?;
+            continue;
         }
-        if node.op_type == "Cast" {
-            cast(node, kind)?;
+        if node.op_type == "Cast"
+            && let Err(error) = cast(node, kind)
+        {
+            note(&mut refused, error)?;
         }
-        let looked_up = ["Gather", "GatherElements"].contains(&node.op_type.as_str()) && at == 1;
+        let places = node.input.get(1).is_some_and(|name| whole(name).is_some());
+        let looked_up = ["Gather", "GatherElements"].contains(&node.op_type.as_str()) && places;
         if looked_up || node.op_type == "Attention" || has_own_rule(&node.op_type) {
             node.domain = DOMAIN.to_owned();
         }
+    }
+    if refused.is_empty() {
+        Ok(())
+    } else {
+        Err(ImportError::Unsupported(refused))
+    }
+}
+
+/// Adds a node to those that are refused; any other error stays one.
+fn note(refused: &mut Vec<UnsupportedNode>, error: ImportError) -> Result<(), ImportError> {
+    match error {
+        ImportError::Unsupported(nodes) => refused.extend(nodes),
+        other => return Err(other),
     }
     Ok(())
 }

@@ -3,12 +3,14 @@
 use zkml::graph::bound::LIMIT;
 use zkml::graph::scale::power_of_two;
 use zkml::graph::{
-    self, Activation, GraphError, IntRange, LinearMap, Op, ProfileLimits, Requantise, TensorId,
+    self, Activation, GraphError, IntRange, LinearMap, Op, ProfileLimits, Requantise, TensorId, TensorScale,
 };
 
 use super::scales::exponent_below;
 use super::transposed::transposed;
 use super::{Form, NoValues, Place, QuantiseError, Readers, Scales, TableList};
+use crate::float::Hold;
+use crate::functions::COARSEST;
 use crate::interval::Interval;
 
 /// A linear map with float coefficients; the geometry is the integer graph's.
@@ -63,6 +65,11 @@ impl Form for Linear {
             scales.tensors[at].exponent = scales.tensors[inputs[0].0 as usize].exponent;
             return 0;
         }
+        if let [read] = *inputs
+            && scales.hold(output).follows(scales.hold(read))
+        {
+            return self.follow(read, output, scales);
+        }
         scales.ranges[at] = self.activation.range(scales.tensors[at].bits);
         let made = i32::from(scales.tensors[at].exponent);
         let width = self.width(inputs, scales);
@@ -90,11 +97,13 @@ impl Form for Linear {
         scales.tensors[at].exponent += coarser as i16;
         let shift = wanted.unwrap_or(0).min(most.unwrap_or(0)) - coarser;
         let shift = shift.clamp(0, scales.limits.max_shift.into()) as u8;
-        if scales.short_shifts {
+        let shift = if scales.short_shifts {
             self.shortened(shift, inputs, output, scales)
         } else {
             shift
-        }
+        };
+        self.make_room(inputs, output, shift, scales);
+        shift
     }
 
     fn quantise(&self, place: &Place<'_>, _: &mut TableList) -> Result<(Op, IntRange), QuantiseError> {
@@ -116,8 +125,12 @@ impl Form for Linear {
                 *sum = (sum.0 + (scaled - rounded as f64).abs(), sum.1 + scaled.abs());
                 Ok::<_, QuantiseError>(rounded)
             },
-            |_, &b| Ok(round(place, b, accumulator, LIMIT)?.0),
+            |_, &b| match (place.end)()? {
+                Some(end) => beyond(place, end),
+                None => Ok(round(place, b, accumulator, LIMIT)?.0),
+            },
         )?;
+        self.check_steps(place, &inputs)?;
         let resolution = ProfileLimits::of(place.plan.profile).resolution;
         let floor = power_of_two(-i32::from(resolution));
         if sums.iter().any(|(error, total)| *error > total * floor) {
@@ -213,6 +226,63 @@ impl Linear {
         affine && map.weight() == [1.0] && map.bias() == [0.0] && *activation == Activation::Identity
     }
 
+    /// Of differences on the way to a weight, that they are no coarser than a weight's argument may be, however fine its own steps are.
+    fn check_steps(&self, place: &Place<'_>, inputs: &[TensorScale]) -> Result<(), QuantiseError> {
+        let (Hold::Edge(_), Some(read)) = (place.hold, inputs.first()) else {
+            return Ok(());
+        };
+        let greatest = self.map.weight().chunks(self.per_input().max(1)).next();
+        let greatest = greatest.map_or(0.0, |w| w.iter().fold(0f64, |m, w| m.max(w.abs())));
+        // The greatest exponent of which a step is no less.
+        let exponent = i32::from(read.exponent) + exponent_below(greatest.max(f64::MIN_POSITIVE), 0).min(0);
+        if greatest <= power_of_two(i32::from(read.exponent) - i32::from(COARSEST)) {
+            return Ok(());
+        }
+        Err(QuantiseError::Coarse {
+            node: place.node(),
+            exponent: exponent.clamp(i16::MIN.into(), i16::MAX.into()) as i16,
+            least: COARSEST,
+        })
+    }
+
+    /// In the steps of what it reads, on the way to a clamp: nothing is rounded.
+    fn follow(&self, read: TensorId, output: TensorId, scales: &mut Scales) -> u8 {
+        let at = output.0 as usize;
+        scales.tensors[at].exponent = scales.tensors[read.0 as usize].exponent;
+        if scales.hold(output) == Hold::Clamped && self.activation == Activation::Relu {
+            // It reads a rectified value of so many bits.
+            scales.tensors[at].bits += 1;
+        }
+        scales.ranges[at] = self.activation.range(scales.tensors[at].bits);
+        self.make_room(&[read], output, 0, scales);
+        0
+    }
+
+    /// Gives the output room for all that the map makes, where it is to have that.
+    fn make_room(&self, inputs: &[TensorId], output: TensorId, shift: u8, scales: &mut Scales) {
+        if !scales.hold(output).has_room() {
+            return;
+        }
+        let spans: Vec<f64> = inputs.iter().map(|id| scales.span(*id)).collect();
+        let channels = self.map.bias().len();
+        let affine = matches!(self.map, FloatMap::Affine { .. });
+        let each = self.map.weight().len().checked_div(channels).unwrap_or(0);
+        let channel = |c: usize| {
+            let weight = |i: usize| {
+                // Affine coefficients are [inputs, channels], all others [channels, …] of one input.
+                let (at, k) = if affine {
+                    (i * channels + c, i)
+                } else {
+                    (c * each + i, 0)
+                };
+                self.map.weight()[at].abs() * spans.get(k).copied().unwrap_or(0.0)
+            };
+            self.map.bias()[c].abs() + (0..each).map(weight).sum::<f64>()
+        };
+        let span = (0..channels).map(channel).fold(0.0, f64::max);
+        scales.make_room(output, span, shift, self.activation);
+    }
+
     /// Width that the greatest coefficient is given, without its sign. Channels that are scaled one by one may be of unlike sizes:
     /// as far as the profile has bits for it, the least coefficient of them has the profile's width too.
     fn width(&self, inputs: &[TensorId], scales: &Scales) -> i32 {
@@ -280,6 +350,20 @@ pub(super) const fn reads_scaled(tensors: usize) -> Readers {
 fn one_value(values: &[f64]) -> Option<f64> {
     let (first, rest) = values.split_first()?;
     rest.iter().all(|v| v == first).then_some(*first)
+}
+
+/// What is taken off an accumulator so that its quotient is what is beyond an end.
+fn beyond(place: &Place<'_>, end: i64) -> Result<i64, QuantiseError> {
+    let bias = 1i64
+        .checked_shl(place.shift.into())
+        .and_then(|one| end.checked_mul(one));
+    match bias.filter(|bias| *bias <= LIMIT) {
+        Some(bias) => Ok(-bias),
+        None => Err(QuantiseError::Coefficient {
+            node: place.node(),
+            value: end as f64,
+        }),
+    }
 }
 
 /// `(round(value · 2^exponent), value · 2^exponent)`.

@@ -66,6 +66,9 @@ impl Form for Multiply {
             // Between two numbers of 16 bits.
             scales.tensors[output.0 as usize].exponent = exponent as i16;
         }
+        let factors = inputs.iter().map(|id| scales.span(*id)).product::<f64>();
+        let span = factors * f64::from(self.product.terms());
+        scales.make_room(output, span, shift as u8, Activation::Identity);
         shift as u8
     }
 

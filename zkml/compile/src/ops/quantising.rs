@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use zkinfer_crds::Digest;
 use zkml::graph::{GraphError, IntRange, QuantisationPlan, TableRef, TensorId, TensorInfo, TensorScale};
 
+use crate::float::Hold;
 use crate::functions::{Function, FunctionError, Rows, Tables};
 
 /// Why a plan does not turn a float graph into an integer graph.
@@ -158,6 +159,10 @@ pub(crate) struct Place<'a> {
     pub tensors: &'a [TensorInfo],
     /// Whether whatever reads the output has fewer bits at the same scale, and so refuses what needs the highest one.
     pub refused: &'a dyn Fn() -> Result<bool, QuantiseError>,
+    /// What the output has room for.
+    pub hold: Hold,
+    /// Where the clamp ends, in steps, if the output is what is beyond it.
+    pub end: &'a dyn Fn() -> Result<Option<i64>, QuantiseError>,
 }
 
 impl Place<'_> {

@@ -3,10 +3,17 @@
 use std::collections::BTreeSet;
 
 use zkml::graph::scale::power_of_two;
-use zkml::graph::{IntRange, Profile, ProfileLimits, TensorId, TensorScale};
+use zkml::graph::{Activation, IntRange, Profile, ProfileLimits, TensorId, TensorScale};
 
+use crate::float::Hold;
 use crate::functions;
 use crate::interval::Interval;
+
+/// Bits of a quotient and of what is dropped from its accumulator, together.
+const MAX_TOGETHER: u8 = 60;
+
+/// Of what a tensor with room holds, what roundings may add.
+const ROUNDINGS: f64 = 1.0 / 64.0;
 
 /// The scales of all tensors, as far as they are chosen.
 pub(crate) struct Scales {
@@ -27,6 +34,10 @@ pub(crate) struct Scales {
     pub(crate) short_shifts: bool,
     /// The rows that were made already.
     pub(super) made: functions::Tables,
+    /// By tensor, what it has room for, and its bound; nothing said of one is as calibrated.
+    pub(crate) rooms: Vec<(Hold, Option<Interval>)>,
+    /// By tensor, how far its values go where that is less than its range.
+    spans: Vec<Option<f64>>,
 }
 
 impl Scales {
@@ -52,6 +63,8 @@ impl Scales {
             too_small: false,
             short_shifts: false,
             made: functions::Tables::default(),
+            rooms: Vec::new(),
+            spans: vec![None; widths.len()],
         }
     }
 
@@ -79,10 +92,54 @@ impl Scales {
         self.guarded.contains(&id)
     }
 
+    /// What a tensor has room for.
+    pub(super) fn hold(&self, id: TensorId) -> Hold {
+        self.rooms
+            .get(id.0 as usize)
+            .map_or(Hold::Calibrated, |room| room.0)
+    }
+
+    /// How far a tensor's values go, whatever the inputs are.
+    pub(super) fn span(&self, id: TensorId) -> f64 {
+        let at = id.0 as usize;
+        let held = || {
+            let step = power_of_two(-i32::from(self.tensors[at].exponent));
+            self.ranges[at].magnitude() as f64 * step
+        };
+        self.spans[at].unwrap_or_else(held)
+    }
+
+    /// Says so of one.
+    pub(super) fn spans(&mut self, id: TensorId, span: f64) {
+        self.spans[id.0 as usize] = Some(span);
+    }
+
+    /// Gives a tensor the bits that all its quotients need, as far as the profile has them, where it is to have room for them.
+    /// `span` is how far its accumulators go.
+    pub(super) fn make_room(&mut self, id: TensorId, span: f64, shift: u8, activation: Activation) {
+        if !self.hold(id).has_room() || self.is_whole(id) {
+            return;
+        }
+        let at = id.0 as usize;
+        let bound = self.rooms[at].1.map(|bound| bound.magnitude() as f64);
+        let span = bound.map_or(span, |bound| bound.min(span));
+        let TensorScale { bits, exponent } = self.tensors[at];
+        // Roundings of what it is made of, each half a step, are below a part of it.
+        let reach = span * (1.0 + ROUNDINGS);
+        // Of 0 any number; one that is not finite needs more bits than there are.
+        let needed = (reach * power_of_two(exponent.into())).log2().floor() + 2.0;
+        let most = self.limits.max_bits.min(MAX_TOGETHER - shift.min(MAX_TOGETHER));
+        let bits = bits.max((needed.max(0.0) as u8).min(most));
+        self.tensors[at].bits = bits;
+        self.ranges[at] = activation.range(bits);
+        self.spans[at] = Some(reach);
+    }
+
     /// Scale and range of what takes its values from another tensor.
     pub(super) fn inherit(&mut self, input: TensorId, output: TensorId) {
         let (input, output) = (input.0 as usize, output.0 as usize);
         (self.tensors[output], self.ranges[output]) = (self.tensors[input], self.ranges[input]);
+        self.spans[output] = self.spans[input];
     }
 }
 

@@ -49,10 +49,11 @@ impl Form for Lookup {
         let width = scales.tensors[at].bits;
         if self.function.grows() {
             scales.guard(output);
-        } else {
+        } else if !scales.is_whole(output) {
             // The whole range of the index has room: no row ends at the clamp.
             let reach = self.function.reach(index, e_in);
             scales.tensors[at].exponent = exponent_of_rows(reach, width);
+            scales.spans(output, reach);
         }
         let TensorScale { bits, exponent } = &mut scales.tensors[at];
         // A scale below the least would lose the greatest values: quantising says that there is no table. One above the

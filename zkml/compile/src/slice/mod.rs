@@ -63,7 +63,7 @@ pub enum SliceError {
     #[error(transparent)]
     Lower(#[from] LowerError),
     /// A node cannot be proved by itself.
-    #[error("node `{node}` cannot be proved with {system}: {source}{}", other(*.instead))]
+    #[error("node `{node}` cannot be proved with {system}: {source}{}{}", beside(.others), other(*.instead))]
     Layout {
         /// The proof system.
         system: SystemId,
@@ -73,6 +73,8 @@ pub enum SliceError {
         node: String,
         /// Why.
         source: Box<LayoutError>,
+        /// Whatever other node cannot be proved by itself, and why.
+        others: Vec<(String, LayoutError)>,
     },
     /// A node alone has more rows than the largest circuit.
     #[error(
@@ -353,6 +355,14 @@ fn plan_slice(
     })
 }
 
+/// The nodes beside the first that cannot be proved by themselves.
+fn beside(others: &[(String, LayoutError)]) -> String {
+    let each = others
+        .iter()
+        .map(|(node, source)| format!("; nor can node `{node}`: {source}"));
+    each.collect()
+}
+
 /// Why a proof system has no place for a slice that ends with a node.
 fn no_place(system: &dyn System, node: String, source: LayoutError) -> SliceError {
     let (system, instead) = (system.id(), system.instead());
@@ -369,6 +379,7 @@ fn no_place(system: &dyn System, node: String, source: LayoutError) -> SliceErro
             instead,
             node,
             source: Box::new(source),
+            others: Vec::new(),
         },
     }
 }
@@ -394,7 +405,19 @@ fn why_not(
             have: options.memory_per_worker.unwrap_or_default() >> 20,
         }),
     };
-    if let Some(error) = (0..count).find_map(|at| refusal(at..at + 1)) {
+    let mut refused = (0..count).filter_map(|at| refusal(at..at + 1));
+    if let Some(mut error) = refused.next() {
+        if let SliceError::Layout { node, others, .. } = &mut error {
+            // A node of the model may be many of the graph, of which the first says why.
+            let mut named = BTreeSet::from([node.clone()]);
+            for error in refused {
+                if let SliceError::Layout { node, source, .. } = error
+                    && named.insert(node.clone())
+                {
+                    others.push((node, *source));
+                }
+            }
+        }
         return error;
     }
     // What only moves values is in a slice with what computes. The last place that a cut reaches is before those that are too much.

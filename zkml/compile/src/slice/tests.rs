@@ -226,3 +226,24 @@ fn a_small_graph_is_one_slice_and_no_cut_of_it_is_cheaper() {
         }
     }
 }
+
+#[test]
+fn every_node_that_the_proof_system_does_not_prove_is_named() {
+    let onnx = crate::tests::Onnx::new(&[1, 4])
+        .node("Mul", &["x", "x"], "square", vec![])
+        .node("Relu", &["square"], "r", vec![])
+        .node("Mul", &["r", "x"], "y", vec![]);
+    let graph = of(&onnx);
+    let halo2 = systems::of(ProofSystem::Halo2Kzg);
+    let refused = plan(&graph, halo2, ALONE).unwrap_err();
+    let said = refused.to_string();
+    let SliceError::Layout { node, others, .. } = refused else {
+        panic!("{said}");
+    };
+    let others: Vec<_> = others.iter().map(|(node, _)| node.as_str()).collect();
+    assert_eq!((node.as_str(), others.as_slice()), ("square_Mul", &["y_Mul"][..]));
+    assert!(
+        said.contains("`square_Mul`") && said.contains("nor can node `y_Mul`"),
+        "{said}"
+    );
+}

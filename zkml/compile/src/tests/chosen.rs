@@ -4,7 +4,10 @@ use zkinfer_crds::compile_report::Outcome;
 use zkml::graph::{Profile, ProfileLimits, QuantisationPlan};
 
 use super::onnx::{Onnx, network};
-use crate::calibrate::{AccuracyReport, CalibrationOptions, SampleRows, calibrate_rows, synthetic_samples};
+use crate::calibrate::{
+    AccuracyReport, CalibrateError, CalibrationOptions, SampleRows, calibrate, calibrate_rows,
+    synthetic_samples,
+};
 use crate::float::FloatGraph;
 use crate::float_model::FloatModel;
 use crate::import::import;
@@ -338,4 +341,25 @@ fn what_is_zero_in_every_coefficient_is_not_shifted_out() {
         let inputs = [input];
         assert_eq!(long.evaluate(&inputs).unwrap(), short.evaluate(&inputs).unwrap());
     }
+}
+
+#[test]
+fn calibration_refuses_samples_that_are_not_inputs() {
+    let graph = import(&network().bytes()).unwrap();
+    let options = CalibrationOptions {
+        profile: None,
+        deciding: Profile::P12,
+        error_budget: 0.1,
+        output_scale: None,
+        compare_top1: true,
+    };
+    assert_eq!(
+        calibrate(&graph, &[], &[], &options, &silent).unwrap_err(),
+        CalibrateError::Count(0)
+    );
+    let answer = [vec![vec![0.0; 5]]];
+    let short = calibrate(&graph, &[vec![vec![0.0; 5]]], &answer, &options, &silent).unwrap_err();
+    assert!(matches!(short, CalibrateError::Sample { index: 0, .. }));
+    let nan = calibrate(&graph, &[vec![vec![f64::NAN; 72]]], &answer, &options, &silent).unwrap_err();
+    assert!(matches!(nan, CalibrateError::NonFinite { index: 0, .. }));
 }

@@ -23,7 +23,7 @@ fn the_page_of_operators_is_current() {
          ## All others\n\n\
          Inputs may be of float, double, float16, bfloat16, int64, int32, int8, uint8 and bool; what rounding to 16 bits does to \
          an answer is part of its error. Whole numbers are taken as they are; what may read them moves, compares, adds, \
-         multiplies, casts, chooses by them (Where), or looks them up in a constant table (Gather). The table says how far they \
+         multiplies, casts, chooses by them (Where), or looks them up in a table (Gather). A table says how far they \
          go; where nothing in the model does, calibration data has to. A cast of floats to int32 or int64 drops what is behind the \
          point.\n\n\
          Products and quotients of two computed tensors (Mul, MatMul, Gemm, Einsum, Div) are proved by SumcheckWhir alone. A node \

@@ -239,3 +239,30 @@ fn a_file_that_is_no_model_is_named_for_what_it_is() {
         assert!(!READERS.iter().any(|w| said.contains(w)), "{said}");
     }
 }
+
+/// An operator that nobody knows, one that does not read whole numbers, and one that does not make such: each is refused by another
+/// stage, and the last two read what the first makes.
+#[test]
+fn every_refused_node_is_named_at_once_whichever_stage_refuses_it() {
+    let onnx = Onnx::new(&[1, 3])
+        .node("NonMaxSuppression", &["x"], "lost", vec![])
+        .node("Exp", &["lost"], "gone", vec![])
+        .node("Det", &["x"], "d", vec![])
+        .node("Cast", &["x"], "i", vec![int("to", DataType::Int64 as i64)])
+        .node("Relu", &["i"], "r", vec![])
+        .node("Cast", &["i"], "w", vec![int("to", DataType::Int16 as i64)])
+        .node("Cast", &["r"], "f", vec![int("to", DataType::Float as i64)])
+        .integers("axes", &[0])
+        .constant("much", &[1], vec![100.0])
+        .node("Pow", &["f", "much"], "y", vec![]);
+    let crate::import::ImportError::Unsupported(nodes) = import(&onnx.bytes()).unwrap_err() else {
+        panic!("it is a list of nodes");
+    };
+    let named: Vec<_> = nodes.iter().map(|n| n.node.as_str()).collect();
+    assert_eq!(
+        named,
+        ["lost_NonMaxSuppression", "d_Det", "r_Relu", "w_Cast", "y_Pow"],
+        "in the file's order"
+    );
+    assert!(nodes[2].reason.contains("its input `i`"), "{}", nodes[2]);
+}

@@ -22,6 +22,7 @@ mod control;
 mod conv;
 mod conv_transpose;
 mod einsum;
+mod fourier;
 mod gather;
 mod generate;
 mod grid;
@@ -44,6 +45,7 @@ mod recurrent;
 mod reduce;
 mod reshape;
 mod resize;
+mod rotary;
 mod slice;
 mod softmax;
 mod stack;
@@ -79,6 +81,8 @@ const FAMILIES: &[&[Operator]] = &[
     quantize::OPERATORS,
     recurrent::OPERATORS,
     loss::OPERATORS,
+    fourier::OPERATORS,
+    rotary::OPERATORS,
     attention::OPERATORS,
     control::OPERATORS,
 ];

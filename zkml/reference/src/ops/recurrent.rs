@@ -36,13 +36,13 @@ const RNN: &[Declared] = declared![];
 const GRU: &[Declared] = declared![int("linear_before_reset")];
 const LSTM: &[Declared] = declared![int("input_forget")];
 
-type Activation = fn(f64) -> f64;
+type Activation = Box<dyn Fn(f64) -> f64>;
 
 /// One step of one direction: what the gates are made of, and what becomes of the state.
 struct Cell<'a> {
     call: &'a Call<'a>,
     hidden: usize,
-    activations: Vec<Activation>,
+    activations: &'a [Activation],
     /// Weights of the state, `[gates · hidden, hidden]`, and its bias.
     r: &'a [f64],
     state_bias: &'a [f64],
@@ -139,9 +139,12 @@ fn lstm(cell: &Cell, x: &[f64], state: &mut [f64], memory: &mut [f64]) -> Step<(
 }
 
 fn activations(call: &Call, defaults: &[&str], directions: usize) -> Step<Vec<Activation>> {
-    if call.has("activation_alpha") || call.has("activation_beta") {
-        return Err("activations with parameters of their own are not evaluated".into());
-    }
+    let numbers = |name: &str| match call.operation.attributes.get(name) {
+        Some(Value::Floats(list)) => list.clone(),
+        _ => Vec::new(),
+    };
+    let mut alphas = numbers("activation_alpha").into_iter();
+    let mut betas = numbers("activation_beta").into_iter();
     let names: Vec<&str> = match call.operation.attributes.get("activations") {
         Some(Value::Texts(list)) => list.iter().map(String::as_str).collect(),
         _ => defaults.repeat(directions),
@@ -149,13 +152,39 @@ fn activations(call: &Call, defaults: &[&str], directions: usize) -> Step<Vec<Ac
     if names.len() != defaults.len() * directions {
         return Err(format!("{} activations", names.len()));
     }
+    // Each takes the next of the numbers that it has.
     let named = |name: &&str| -> Step<Activation> {
         Ok(match name.to_ascii_lowercase().as_str() {
-            "relu" => |x| if x < 0.0 { 0.0 } else { x },
-            "tanh" => f64::tanh,
-            "sigmoid" => sigmoid,
-            "softplus" => softplus,
-            "softsign" => |x| x / (1.0 + x.abs()),
+            "relu" => Box::new(|x| if x < 0.0 { 0.0 } else { x }),
+            "tanh" => Box::new(f64::tanh),
+            "sigmoid" => Box::new(sigmoid),
+            "softplus" => Box::new(softplus),
+            "softsign" => Box::new(|x| x / (1.0 + x.abs())),
+            "affine" => {
+                let (a, b) = (alphas.next().unwrap_or(1.0), betas.next().unwrap_or(0.0));
+                Box::new(move |x| a * x + b)
+            }
+            "elu" => {
+                let a = alphas.next().unwrap_or(1.0);
+                Box::new(move |x| if x < 0.0 { a * x.exp_m1() } else { x })
+            }
+            "hardsigmoid" => {
+                let a = alphas.next().unwrap_or(f64::from(0.2f32));
+                let b = betas.next().unwrap_or(0.5);
+                Box::new(move |x| (a * x + b).clamp(0.0, 1.0))
+            }
+            "leakyrelu" => {
+                let a = alphas.next().unwrap_or(f64::from(0.01f32));
+                Box::new(move |x| if x < 0.0 { a * x } else { x })
+            }
+            "scaledtanh" => {
+                let (a, b) = (alphas.next().unwrap_or(1.0), betas.next().unwrap_or(1.0));
+                Box::new(move |x| a * (b * x).tanh())
+            }
+            "thresholdedrelu" => {
+                let a = alphas.next().unwrap_or(1.0);
+                Box::new(move |x| if x > a { x } else { 0.0 })
+            }
             _ => return Err(format!("the activation `{name}` is not evaluated")),
         })
     };
@@ -252,7 +281,7 @@ fn run(call: &Call, gates: usize, defaults: &[&str], advance: Advance, read: Opt
         let cell = Cell {
             call,
             hidden: n,
-            activations: functions[k * defaults.len()..(k + 1) * defaults.len()].to_vec(),
+            activations: &functions[k * defaults.len()..(k + 1) * defaults.len()],
             r: &r[k * rows * n..(k + 1) * rows * n],
             state_bias: &own[rows..2 * rows],
             p: &peepholes[k * 3 * n..(k + 1) * 3 * n],
