@@ -219,6 +219,7 @@ impl Default for Metrics {
             attempts,
             proof_seconds,
             proof_bytes,
+            verify_seconds,
             jobs,
             store_up,
             store_bytes,

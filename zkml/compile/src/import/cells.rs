@@ -141,6 +141,15 @@ impl Cell<'_, '_> {
         }
     }
 
+    /// Whether an activation takes whatever number there is.
+    fn is_clamped(&self, which: usize) -> bool {
+        match self.activations.get(which) {
+            Some(Of::Function(function)) => function.flat_from().is_some(),
+            Some(Of::Relu) => true,
+            None => false,
+        }
+    }
+
     /// Whether a state of a GRU that begins as zeros is between −1 and 1: each is between the last one and a Tanh.
     fn stays_within_one(&self) -> bool {
         let of = |which: usize| match self.activations.get(which) {
@@ -301,6 +310,7 @@ fn gru(draft: &mut Draft, cell: &Cell<'_, '_>, x: TensorId, state: State) -> Res
     let share = match (state.hidden, cell.linear_before_reset) {
         (Some(hidden), false) => {
             let kept = cell.times(draft, reset, hidden)?;
+            draft.hold(kept, Hold::All);
             Some(cell.recurrent(draft, kept, 2)?)
         }
         (Some(hidden), true) => {
@@ -309,6 +319,7 @@ fn gru(draft: &mut Draft, cell: &Cell<'_, '_>, x: TensorId, state: State) -> Res
                 Some(bias) => shifted(draft, cell.call.name, linear, std::slice::from_ref(bias))?,
                 None => linear,
             };
+            draft.hold(linear, Hold::All);
             Some(cell.times(draft, reset, linear)?)
         }
         // Of a state of zeros its bias is left.
@@ -328,6 +339,7 @@ fn gru(draft: &mut Draft, cell: &Cell<'_, '_>, x: TensorId, state: State) -> Res
         Some(hidden) => (cell.sum(draft, &[hidden, candidate], &[1.0, -1.0])?, 1.0),
         None => (candidate, -1.0),
     };
+    draft.hold(difference, Hold::All);
     let moved = cell.times(draft, update, difference)?;
     let hidden = cell.sum(draft, &[candidate, moved], &[1.0, sign])?;
     draft.hold(hidden, Hold::All);
@@ -363,8 +375,11 @@ fn lstm(draft: &mut Draft, cell: &Cell<'_, '_>, x: TensorId, state: State) -> Re
         }
         None => taken,
     };
-    // A gate is 1 at most: so many steps make so much of it, at most, and for that there is room.
-    draft.hold(memory, Hold::All);
+    // A gate is 1 at most: so many steps make so much of it, at most, and for that there is room; but not in the table of a function
+    // that is flat nowhere.
+    if cell.is_clamped(2) {
+        draft.hold(memory, Hold::All);
+    }
     let output = cell.both(draft, x, state, 1)?;
     let output = cell.peeping(draft, output, Some(memory), 1)?;
     let output = cell.activate(draft, 0, output)?;

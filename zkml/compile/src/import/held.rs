@@ -2,8 +2,8 @@
 //!
 //! Invariant: no new claim. A clamp is two rectified requantisations and one more, whose values are within its ends; whatever stands
 //! between it and the products and sums that make its numbers has room for all that these can be. So no input is refused for a
-//! score or a carried state, however far beyond the samples it is. A softmax's weight is 0 where it is below 2^-21; a gate is that at
-//! the clamp's end: where that is the function's own, within 2^-18 of what it is at infinity, and else what it is at the end of the
+//! score or a carried state, however far beyond the samples it is. A softmax's weight is 0 where all such of a row together are less than
+//! 2^-17 of its sum; a gate is that at the clamp's end: where that is the function's own, within 2^-18 of what it is at infinity, and else what it is at the end of the
 //! calibrated range. How far an answer is from the float model's is judged as of every other.
 
 use zkml::graph::{Activation, TensorId};
@@ -16,8 +16,11 @@ use crate::float::{FloatGraph, FloatMap, FloatOp, Hold};
 use crate::functions::Function;
 use crate::ops::Linear;
 
-/// How far below the greatest of a row the weight of a place is 0: there it is below 2^-21.
-pub(super) const DEEPEST: u32 = 15;
+/// How far below the greatest of a row the weight of a place is 0. The sum of a row is 1 at least, and all such places together have
+/// less than 2^-17: 16 of e^-15, or as many of e^-31 as a tensor has. Any number from 16 to 31 takes the same steps.
+pub(super) const fn deepest(places: usize) -> u32 {
+    if places <= 16 { 15 } else { 31 }
+}
 
 /// A function of numbers that no input is refused for: clamped where it is flat. Of a function that is flat nowhere they are
 /// refused beyond the calibrated range, as everywhere.
@@ -67,17 +70,18 @@ pub(super) fn clipped(draft: &mut Draft, name: &str, x: TensorId, end: f64) -> R
     Ok(y)
 }
 
-/// `max(map, 0)` of a map whose values are [`DEEPEST`] at most, whatever the inputs are.
+/// `max(map, 0)` of a map whose values are `most` at most, whatever the inputs are.
 pub(super) fn from_below(
     draft: &mut Draft,
     name: &str,
     map: FloatMap,
     inputs: &[TensorId],
     shape: &[usize],
+    most: u32,
 ) -> Result<TensorId, Refusal> {
     let activation = Activation::Relu;
     let above = draft.node(name, FloatOp::Linear(Linear { map, activation }), inputs, shape)?;
-    draft.hold(above, Hold::Edge(DEEPEST));
+    draft.hold(above, Hold::Edge(most));
     let y = rectified(draft, name, line(shape.iter().product(), vec![1.0], 0.0)?, above)?;
     draft.hold(y, Hold::Clamped);
     Ok(y)

@@ -1,8 +1,8 @@
 //! Softmax and its kin along an axis, as rows of one length.
 //!
-//! Invariant: exact in floats, but for weights below 2^-21, which are 0. With `m` the greatest of a row, `d = x − m` is never above
+//! Invariant: exact in floats, but for weights that are 0 (`held`). With `m` the greatest of a row, `d = x − m` is never above
 //! 0, in integers as in floats; the weights `e^d` are 1 at most and their sum `s` is between 1 and their number, whatever the inputs
-//! are. So weights, sum, inverse and result have bounds that no input leaves, and `d` is held from `−DEEPEST` on: no input is
+//! are. So weights, sum, inverse and result have bounds that no input leaves, and `d` is held from a depth on: no input is
 //! refused for its scores. A place that is masked, by a constant or by a condition that the inputs decide, is held there too. A
 //! logarithm shows `d` itself, which is calibrated and not held; the weights of its sum are those of a `d` of 1 where masked.
 
@@ -12,7 +12,7 @@ use super::binary::{combination, line, scaled};
 use super::draft::{Draft, Refusal, small};
 use super::function::function;
 use super::greatest::{repeated, row_maximum};
-use super::held::DEEPEST;
+use super::held::deepest;
 use super::kept::Choice;
 use super::mask::Masked;
 use super::recipe::{Call, Recipe, axis};
@@ -151,7 +151,7 @@ pub(super) fn of_rows_kept(
         Some(choice) => below_greatest_chosen(draft, name, x, choice, shape)?,
         None => below_greatest(draft, name, x, shape, true)?,
     };
-    let weights = function(draft, name, above, Function::exp_from(DEEPEST))?;
+    let weights = function(draft, name, above, Function::exp_from(deepest(n)))?;
     let sums = summed(draft, name, weights, shape)?;
     let few = n <= FEW;
     let inverse = if few {
@@ -190,7 +190,7 @@ fn summed(
 }
 
 /// `x` less the greatest of its row, of those that count, times its factor; 1 where a place is masked. Held, it is that plus
-/// `DEEPEST`, and 0 where that is below or the place is masked.
+/// its depth, and 0 where that is below or the place is masked.
 fn below_greatest(
     draft: &mut Draft,
     name: &str,
@@ -205,7 +205,7 @@ fn below_greatest(
     let greatest = draft.node(name, FloatOp::Max(Max { windows }), &[x.x], &[rows, 1])?;
     let greatest = wiring::broadcast(draft, name, greatest, &[rows, n])?;
     let (shift, masked) = if held {
-        (f64::from(DEEPEST), 0.0)
+        (f64::from(deepest(n)), 0.0)
     } else {
         (0.0, 1.0)
     };
@@ -224,7 +224,7 @@ fn below_greatest(
     };
     let (inputs, shape) = ([x.x, greatest], [rows, n]);
     if held {
-        held::from_below(draft, name, map, &inputs, &shape)
+        held::from_below(draft, name, map, &inputs, &shape, deepest(n))
     } else {
         draft.linear(name, map, &inputs, &shape)
     }
@@ -258,15 +258,16 @@ fn below_greatest_chosen(
         draft.hold(d, Hold::All);
         d = product::elements(draft, name, [differ, d], &shape)?;
     }
-    let deepest = f64::from(DEEPEST);
+    let most = deepest(n);
+    let depth = f64::from(most);
     match choice.any {
         Some(any) => {
-            let map = line(len, vec![x.factor, deepest, -deepest], deepest)?;
-            held::from_below(draft, name, map, &[d, keeps, any], &shape)
+            let map = line(len, vec![x.factor, depth, -depth], depth)?;
+            held::from_below(draft, name, map, &[d, keeps, any], &shape, most)
         }
         None => {
-            let map = combination(len, vec![x.factor, deepest])?;
-            held::from_below(draft, name, map, &[d, keeps], &shape)
+            let map = combination(len, vec![x.factor, depth])?;
+            held::from_below(draft, name, map, &[d, keeps], &shape, most)
         }
     }
 }

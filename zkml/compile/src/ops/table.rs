@@ -47,9 +47,10 @@ impl Form for Lookup {
         let (input, at) = (inputs[0].0 as usize, output.0 as usize);
         let (index, e_in) = (scales.ranges[input], scales.tensors[input].exponent);
         let width = scales.tensors[at].bits;
+        let whole = scales.is_whole(output);
         if self.function.grows() {
             scales.guard(output);
-        } else if !scales.is_whole(output) {
+        } else if !whole {
             // The whole range of the index has room: no row ends at the clamp.
             let reach = self.function.reach(index, e_in);
             scales.tensors[at].exponent = exponent_of_rows(reach, width);
@@ -61,7 +62,7 @@ impl Form for Lookup {
         let (wanted, finest) = (*exponent, *functions::EXPONENTS_OUT.end());
         *exponent = wanted.min(finest);
         let left = i32::from(width) - 1 - i32::from(wanted - *exponent);
-        if left < i32::from(scales.limits.resolution) {
+        if !whole && left < i32::from(scales.limits.resolution) {
             scales.too_small = true;
         }
         if let Ok(rows) = scales.made.rows(&self.function, index, e_in, (*exponent, *bits)) {

@@ -105,7 +105,7 @@ fn a_row_that_has_ended_keeps_its_state_and_shows_zeros() {
             .to_string()
     };
     assert!(
-        said([5, 1, 1]).contains("lengths [5, 1, 1] of 3 rows of 4 steps"),
+        said([5, 1, 1]).contains("lengths [5, 1, 1] of 4 steps"),
         "{}",
         said([5, 1, 1])
     );
