@@ -49,9 +49,12 @@ def every_target_can_be_made_and_is_met():
     targets += [(c, "cell " + "|".join(map(str, c))) for c in valid_cells()][::23]
     met = 0
     for key, name in targets:
-        cases = [Case(f"t.{i}/{name}") for i in range(6)]
-        assert all(c.model is not None for c in cases), name
-        met += any(key in c.met for c in cases)
+        for i in range(12):
+            case = Case(f"t.{i}/{name}")
+            assert case.model is not None, name
+            if key in case.met:
+                met += 1
+                break
     assert met >= len(targets) - 1, f"{met} of {len(targets)}"
     assert not known_refused(("Relu", "Div(c,x)")) and not known_refused(("Conv", "Sub(c,x)"))
 
