@@ -66,7 +66,7 @@ impl Sheet {
         let rest = self.number(name, a.values.iter().map(|a| a % by).collect(), width);
         let whole = quotient.sum() * by as i128 + rest.sum();
         self.zero(name, &(a.sum.clone() - whole));
-        // A power of 2^14 is what its limbs cannot reach.
+        // A power of 2^13 is what its limbs cannot reach.
         if !(by.is_power_of_two() && width.is_multiple_of(LIMB_BITS)) {
             let most = self.constant(by - 1);
             self.at_most(name, &rest.expr(), &most, width);

@@ -3,14 +3,19 @@
 //! | the sheet's | is in the graph |
 //! |---|---|
 //! | totals, owners, slots, shares | inputs, which whoever verifies makes of a weights file |
-//! | limbs, wide cells, chosen rows of tables | inputs, which whoever proves chooses; limbs in 0..2^14 and all others in the range of their tensor |
-//! | product of two limbs | [`Product::Elements`] of the limbs, wired twice |
+//! | limbs, wide cells, chosen rows of tables | inputs, which whoever proves chooses; limbs in 0..2^13 and all others in the range of their tensor |
+//! | columns of cells | a matrix of zeros and ones, times the rows: a verifier reads it once, and a wiring at each place of each row |
+//! | product of two limbs | [`Product::Elements`] of two choices of columns |
 //! | sum over rows | a matrix of zeros and ones, [`Rows`] of a constant by owner or slot, times the limbs |
 //! | identity | three maps with constant coefficients, of limbs, wide cells and products, whose sum is 0 |
 //!
 //! **Why that suffices.** What has to be 0 is multiplied by 4 and requantised to two bits, -2..=1, without a shift: of multiples of 4
 //! only 0 has an output. All else is equality with a cell, claimed the same way. No accumulator reaches 2^62, so all of it is of whole
-//! numbers.
+//! numbers. Working that is read is a copy of what is chosen, value by value: claims on a copy are openings, and each claim on an input
+//! would take a verifier all of its values.
+//!
+//! Whoever fills in a sheet as the rule does finds room: a column of an identity adds up ten products of limbs, twice, at most, which
+//! is below 2^31.
 //!
 //! Invariant: which graph it is follows from the sheet's columns and identities, and not from what is filled in.
 
@@ -29,6 +34,9 @@ pub(crate) const GIVEN: [&str; 4] = ["totals", "owners", "slots", "shares"];
 
 /// Bits of what is added up of an identity before it is compared with 0.
 const CLAIM_BITS: u8 = IntRange::MAX_BITS;
+/// Bits of a limb, and of a product of two, with a sign that neither has.
+const SIGNED_LIMB: u8 = LIMB_BITS as u8 + 1;
+const SIGNED_PRODUCT: u8 = 2 * LIMB_BITS as u8 + 1;
 
 /// Draws the graph of a sheet.
 pub(crate) fn draw(drawn: &Drawn) -> IntGraph {
@@ -140,8 +148,10 @@ impl Drawing {
             let index = made.input(lookup.name, range, &[rows]);
             made.indices.push(index);
         }
-        made.limbs = made.input("limbs", limb, &[rows, made.width[0]]);
-        made.wide = made.input("wide", IntRange::signed(WIDE_BITS), &[rows, made.width[1]]);
+        let limbs = made.input("limbs", limb, &[rows, made.width[0]]);
+        let wide = made.input("wide", IntRange::signed(WIDE_BITS), &[rows, made.width[1]]);
+        made.limbs = made.kept("limbs", limbs, SIGNED_LIMB);
+        made.wide = made.kept("wide", wide, WIDE_BITS);
         made
     }
 
@@ -152,6 +162,7 @@ impl Drawing {
             range,
             shape: shape.iter().map(|d| *d as u32).collect(),
             whole: false,
+            ranks: None,
             exponent: 0,
         });
         id
@@ -192,11 +203,41 @@ impl Drawing {
         self.node(name, Op::Wiring(Wiring { source }), vec![of], range, shape)
     }
 
+    /// The same values, in a tensor that is committed to.
+    fn kept(&mut self, name: &str, of: TensorId, bits: u8) -> TensorId {
+        let shape: Vec<usize> = self.graph.tensors[of.0 as usize]
+            .shape
+            .iter()
+            .map(|d| *d as usize)
+            .collect();
+        let map = LinearMap::Affine {
+            bias: vec![0].into(),
+            inner: self.len(of) as u32,
+            outer: 1,
+            scale: vec![1].into(),
+            channels: 1,
+        };
+        let requantise = exact(bits);
+        let op = Op::Linear(Linear { map, requantise });
+        self.node(name, op, vec![of], requantise.output_range(), &shape)
+    }
+
     /// Columns of cells.
     fn columns(&mut self, name: &str, of: TensorId, width: usize, columns: &[u32]) -> TensorId {
-        let rows = 0..self.rows as u32;
-        let source = rows.flat_map(|row| columns.iter().map(move |at| row * width as u32 + at));
-        self.wired(name, of, source.collect(), &[self.rows, columns.len()])
+        let mut weight = vec![0; columns.len() * width];
+        for (row, at) in weight.chunks_exact_mut(width).zip(columns) {
+            row[*at as usize] = 1;
+        }
+        let map = LinearMap::Dense {
+            bias: vec![0; columns.len()].into(),
+            inputs: width as u32,
+            weight: weight.into(),
+            outputs: columns.len() as u32,
+        };
+        let requantise = exact(self.graph.tensors[of.0 as usize].range.bits);
+        let op = Op::Linear(Linear { map, requantise });
+        let shape = [self.rows, columns.len()];
+        self.node(name, op, vec![of], requantise.output_range(), &shape)
     }
 
     fn limb_columns(&mut self, name: &str, columns: &[u32]) -> TensorId {
@@ -285,64 +326,58 @@ impl Drawing {
             let (from, to): (Vec<u32>, Vec<u32>) = pairs.iter().copied().unzip();
             let cells = self.limb_columns("added up", &from);
             let sums = match over {
-                Over::Owner => self.matrix("of the owner", own, cells, from.len()),
-                Over::Owned => {
-                    let turned = self.turned(own);
-                    self.matrix("of all of an owner", turned, cells, from.len())
-                }
-                Over::Slot => {
-                    let turned = self.turned(uids);
-                    self.matrix("of all of a uid", turned, cells, from.len())
-                }
-                Over::All => {
-                    let ones = LinearMap::Dense {
+                Over::Owner => self.matrix("of the owner", own, cells, [rows, from.len()]),
+                Over::Owned => self.by_column(cells, from.len(), |made, columns| {
+                    made.matrix("of all of an owner", columns, own, [from.len(), rows])
+                }),
+                Over::Slot => self.by_column(cells, from.len(), |made, columns| {
+                    made.matrix("of all of a uid", columns, uids, [from.len(), rows])
+                }),
+                Over::All => self.by_column(cells, from.len(), |made, columns| {
+                    let map = LinearMap::Dense {
                         bias: vec![0; rows].into(),
                         inputs: rows as u32,
                         weight: vec![1; rows * rows].into(),
                         outputs: rows as u32,
                     };
-                    // Column after column: each is added up by itself.
-                    let (count, width) = (from.len(), from.len() as u32);
-                    let by_column = (0..width).flat_map(|c| (0..rows as u32).map(move |row| row * width + c));
-                    let turned = self.wired("of all", cells, by_column.collect(), &[count, rows]);
                     let requantise = exact(WIDE_BITS);
-                    let op = Op::Linear(Linear {
-                        map: ones,
-                        requantise,
-                    });
-                    let sums = self.node(
-                        "of all",
-                        op,
-                        vec![turned],
-                        requantise.output_range(),
-                        &[count, rows],
-                    );
-                    let by_row =
-                        (0..rows as u32).flat_map(|row| (0..width).map(move |c| c * rows as u32 + row));
-                    self.wired("of all", sums, by_row.collect(), &[rows, count])
-                }
+                    let op = Op::Linear(Linear { map, requantise });
+                    let shape = [from.len(), rows];
+                    made.node("of all", op, vec![columns], requantise.output_range(), &shape)
+                }),
             };
             let cells = self.columns("added up", self.wide, self.width[1], &to);
             self.zero("what is added up", &[(sums, 1), (cells, -1)]);
         }
     }
 
-    fn turned(&mut self, matrix: TensorId) -> TensorId {
-        let rows = self.rows as u32;
-        let source = (0..rows).flat_map(|at| (0..rows).map(move |row| row * rows + at));
-        self.wired("turned", matrix, source.collect(), &[self.rows, self.rows])
+    /// Rows as columns, through a step, and back: what a row has of all others is a row times a matrix.
+    fn by_column(
+        &mut self,
+        cells: TensorId,
+        width: usize,
+        step: impl FnOnce(&mut Self, TensorId) -> TensorId,
+    ) -> TensorId {
+        let rows = self.rows;
+        let turned = |outer: usize, inner: usize| {
+            let places = (0..inner).flat_map(move |at| (0..outer).map(move |of| of * inner + at));
+            places.map(|place| place as u32).collect::<Vec<u32>>()
+        };
+        let columns = self.wired("turned", cells, turned(rows, width), &[width, rows]);
+        let made = step(self, columns);
+        self.wired("turned", made, turned(width, rows), &[rows, width])
     }
 
-    fn matrix(&mut self, name: &str, left: TensorId, right: TensorId, columns: usize) -> TensorId {
+    fn matrix(&mut self, name: &str, left: TensorId, right: TensorId, shape: [usize; 2]) -> TensorId {
+        let [rows, columns] = shape;
         let product = Product::Matrix {
-            rows: self.rows as u32,
+            rows: rows as u32,
             batch: 1,
             inner: self.rows as u32,
             columns: columns as u32,
         };
         let requantise = exact(WIDE_BITS);
         let op = Op::Product(Multiply { product, requantise });
-        let shape = [self.rows, columns];
         self.node(name, op, vec![left, right], requantise.output_range(), &shape)
     }
 
@@ -365,7 +400,7 @@ impl Drawing {
         let (left, right): (Vec<u32>, Vec<u32>) = sheet.products.iter().copied().unzip();
         let left = self.limb_columns("factors", &left);
         let right = self.limb_columns("factors", &right);
-        let requantise = exact(CLAIM_BITS);
+        let requantise = exact(SIGNED_PRODUCT);
         let product = Op::Product(Multiply {
             product: Product::Elements,
             requantise,

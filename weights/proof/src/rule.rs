@@ -194,11 +194,11 @@ fn power(s: &mut Sheet, x: Number, millionths: u32) -> (Number, u32) {
         values: scaled.values.iter().map(|v| v.saturating_sub(1 << top)).collect(),
         sum: scaled.sum + zero.sum() * (1 << top) - Sum::constant(1 << top),
     };
-    // 8 bits choose an entry, 23 stand between it and the next; these to the base 2^28, whose limbs reach no further.
-    let (at, rest) = s.floor("a logarithm's entry", &fraction.times(1 << 5), 1 << 28, 8);
+    // 8 bits choose an entry, 23 stand between it and the next; these to the base 2^26, whose limbs reach no further.
+    let (at, rest) = s.floor("a logarithm's entry", &fraction.times(1 << 3), 1 << 26, 8);
     let log = table_of(s, "a logarithm's entry", &LOG2, &at, [32, 25]);
     let between = s
-        .floor("a logarithm between entries", &log.step.by(&rest), 1 << 28, 25)
+        .floor("a logarithm between entries", &log.step.by(&rest), 1 << 26, 25)
         .0;
     let log = whole
         .expr()
@@ -210,10 +210,10 @@ fn power(s: &mut Sheet, x: Number, millionths: u32) -> (Number, u32) {
     let exponent = s.floor("the exponent", &exponent, MILLION, 38).0;
     // Whole part, 8 bits that choose an entry, and 24 between it and the next.
     let (whole, fraction) = s.floor("the exponent's whole part", &exponent.expr(), 1 << 32, 6);
-    let (at, rest) = s.floor("the exponent's entry", &fraction.expr().times(1 << 4), 1 << 28, 8);
+    let (at, rest) = s.floor("the exponent's entry", &fraction.expr().times(1 << 2), 1 << 26, 8);
     let exp = table_of(s, "the exponent's entry", &EXP2, &at, [63, 56]);
     let between = s
-        .floor("a power between entries", &exp.step.by(&rest), 1 << 28, 56)
+        .floor("a power between entries", &exp.step.by(&rest), 1 << 26, 56)
         .0;
     let table: Vec<Vec<u128>> = (0..=greatest)
         .map(|whole| vec![1 << whole, whole.into()])

@@ -1,12 +1,12 @@
 //! A sheet of whole numbers: a row for each place, columns of limbs, and identities that hold in every row.
 //!
 //! ```text
-//! number   = limb_0 + limb_1 · 2^14 + …             every limb in 0..2^14, so that a number is never negative
+//! number   = limb_0 + limb_1 · 2^13 + …             every limb in 0..2^13, so that a number is never negative
 //! identity = Σ coefficient · (1 | number | number · number | sum over rows) = 0
 //! ```
 //!
-//! An identity is one of whole numbers of any size. It is claimed column by column of powers of 2^14: each column's sum and what the
-//! column below carries into it are 2^14 times what is carried on, and the last carries nothing on. **Why that suffices:** columns
+//! An identity is one of whole numbers of any size. It is claimed column by column of powers of 2^13: each column's sum and what the
+//! column below carries into it are 2^13 times what is carried on, and the last carries nothing on. **Why that suffices:** columns
 //! times their powers add up to the identity's left side, and all that is carried cancels. Whoever fills in a sheet chooses its
 //! numbers; identities say which it can have chosen.
 //!
@@ -15,10 +15,10 @@
 use std::collections::BTreeMap;
 use std::ops::{Add, AddAssign, Mul, Sub};
 
-/// Bits of a limb. Seven products of two limbs stay below 2^31, as a tensor's values do.
-pub(crate) const LIMB_BITS: u32 = 14;
+/// Bits of a limb. Thirty-two products of two limbs stay below 2^31, as a tensor's values do.
+pub(crate) const LIMB_BITS: u32 = 13;
 const BASE: i128 = 1 << LIMB_BITS;
-/// Sums over rows and what is carried lie in so many bits, sign included: 256 limbs are below 2^22.
+/// Sums over rows and what is carried lie in so many bits, sign included: 256 limbs are below 2^21.
 pub(crate) const WIDE_BITS: u8 = 24;
 
 /// Why numbers have no sheet.
@@ -446,7 +446,7 @@ fn placed(cells: &[u32], kind: Kind) -> Vec<(usize, Option<(Kind, u32)>)> {
     cells.map(|(at, cell)| (at, Some((kind, *cell)))).collect()
 }
 
-/// A coefficient to the base 2^14, with its sign on each digit.
+/// A coefficient to the base 2^13, with its sign on each digit.
 fn digits(coefficient: i128) -> Vec<i64> {
     let (mut left, sign) = (coefficient.unsigned_abs(), coefficient.signum() as i64);
     let mut digits = Vec::new();

@@ -10,6 +10,7 @@ use super::{RULES, Random, blank, expected, random, rules};
 use crate::SIZES;
 use crate::program::{Program, ProgramError};
 use crate::rule::Given;
+use crate::sheet::LIMB_BITS;
 
 /// What the graph makes of it.
 fn made(program: &Program, given: &Given) -> Result<Vec<i64>, ProgramError> {
@@ -176,9 +177,9 @@ fn the_numbers_of_the_page() {
     let sheet = crate::rule::draw(&given, rule.constants()).sheet;
     let stands = |row: usize, number: u64| {
         let limb = |limb: &Vec<i64>| limb[row] as u64;
-        sheet.limbs.windows(4).any(|limbs| {
+        sheet.limbs.windows(5).any(|limbs| {
             let digits = limbs.iter().rev().map(limb);
-            digits.fold(0, |number, digit| number << 14 | digit) == number
+            digits.fold(0, |number, digit| number << LIMB_BITS | digit) == number
         })
     };
     for (row, numbers) in [

@@ -1,6 +1,7 @@
 //! A receipt holds for the file that it is of, and for no other; what differs is named.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use ed25519_dalek::SigningKey;
 use zkinfer_crds::{Digest, Identity};
@@ -51,8 +52,11 @@ fn rows() -> Vec<Row> {
 }
 
 fn file(rule: RuleName, skipped: &BTreeSet<Identity>) -> WeightsFile {
+    file_of(rule, skipped, rows())
+}
+
+fn file_of(rule: RuleName, skipped: &BTreeSet<Identity>, mut rows: Vec<Row>) -> WeightsFile {
     let rule = Rule::from(rule);
-    let mut rows = rows();
     let standings: Vec<Standing<'_>> = rows
         .iter()
         .map(|row| Standing {
@@ -130,6 +134,44 @@ fn a_file_is_proved_and_its_receipt_holds() {
         assert_eq!((proved.rows, &proved.skipped), (16, &case.skipped));
         let alone = verify(&case.receipt, &case.bytes, &case.file, None).unwrap();
         assert_eq!(alone.skipped, case.skipped);
+    }
+}
+
+/// As many as a subnet has: 255 miners beside its owner, 40 owners.
+#[test]
+fn a_file_of_all_uids_is_proved_and_its_receipt_holds() {
+    for rule in super::RULES {
+        let mut many = Vec::new();
+        for seed in 1..=255u8 {
+            let at = u128::from(seed);
+            let mut row = rows()[0].clone();
+            row.miner = miner(seed);
+            row.owner = format!("owner-{}", seed % 40);
+            row.total.credit = 1_000_000 + at * at * 7_919;
+            row.total.debit = at % 7 * 300_000;
+            row.place = Place::Uid {
+                hotkey: HotkeyPair::from_seed(&[seed; 32]).unwrap().hotkey(),
+                uid: seed.into(),
+            };
+            many.push(row);
+        }
+        let nobody = BTreeSet::new();
+        let file = file_of(rule, &nobody, many);
+        let bytes = file.sign(&validator()).unwrap();
+        let began = Instant::now();
+        let receipt = prove(&bytes, &file, &nobody).unwrap();
+        let (proved, began) = (began.elapsed(), Instant::now());
+        let held = verify(&receipt, &bytes, &file, Some(&nobody)).unwrap();
+        assert_eq!(held.rows, 256);
+        println!(
+            "measured: {rule} of 255 uids: proved in {proved:?}, verified in {:?}, {} bytes",
+            began.elapsed(),
+            receipt.len()
+        );
+        let mut other = Receipt::from_bytes(&receipt).unwrap();
+        other.output[0].values[254] ^= 1;
+        let refused = verify(&other.to_bytes(), &bytes, &file, Some(&nobody));
+        assert!(matches!(refused, Err(VerifyError::OtherVector)));
     }
 }
 
