@@ -5,6 +5,7 @@ use std::time::Instant;
 use zkinfer_scoring::Rule;
 use zkinfer_weights::vector::VectorError;
 use zkml::graph::IntTensor;
+use zkml::graph::evaluate::Evaluator;
 
 use super::{RULES, Random, blank, expected, random, rules};
 use crate::SIZES;
@@ -13,23 +14,22 @@ use crate::rule::Given;
 use crate::sheet::LIMB_BITS;
 
 /// What the graph makes of it.
-fn made(program: &Program, given: &Given) -> Result<Vec<i64>, ProgramError> {
-    let evaluator = program.graph().evaluator()?;
+fn made(program: &Program, evaluator: &Evaluator<'_>, given: &Given) -> Result<Vec<i64>, ProgramError> {
     let inputs = program.inputs(given)?;
     let tensors: Vec<IntTensor> = evaluator.run(&inputs)?;
     let output = program.graph().outputs[0];
     Ok(tensors[output.0 as usize].values.clone())
 }
 
-fn compare(program: &Program, given: &Given) -> bool {
+fn compare(program: &Program, evaluator: &Evaluator<'_>, given: &Given) -> bool {
     match expected(given, program.rule()) {
         Ok(vector) => {
-            assert_eq!(made(program, given).unwrap(), vector, "{given:?}");
+            assert_eq!(made(program, evaluator, given).unwrap(), vector, "{given:?}");
             true
         }
         // Nobody has anything, and the graph has nothing for it.
         Err(VectorError::Nobody) => {
-            assert!(made(program, given).is_err(), "{given:?}");
+            assert!(made(program, evaluator, given).is_err(), "{given:?}");
             false
         }
         Err(error) => panic!("{error}: {given:?}"),
@@ -38,16 +38,20 @@ fn compare(program: &Program, given: &Given) -> bool {
 
 /// How many of so many random totals have a vector.
 fn trial(rows: usize, many: u64) -> u64 {
-    let mut vectors = 0;
-    for rule in rules() {
+    let of_rule = |rule: Rule| {
         let program = Program::new(&rule, rows).unwrap();
+        let evaluator = program.graph().evaluator().unwrap();
         let mut numbers = Random::new(rows as u64);
-        for _ in 0..many {
+        let vectors = (0..many).filter(|_| {
             let given = random(rows, rule.constants(), &mut numbers);
-            vectors += u64::from(compare(&program, &given));
-        }
-    }
-    vectors
+            compare(&program, &evaluator, &given)
+        });
+        vectors.count() as u64
+    };
+    std::thread::scope(|threads| {
+        let of_rules = rules().map(|rule| threads.spawn(move || of_rule(rule)));
+        of_rules.map(|vectors| vectors.join().unwrap()).into_iter().sum()
+    })
 }
 
 #[test]
@@ -73,6 +77,7 @@ fn the_greatest_totals_have_it_too() {
     for rule in rules() {
         for rows in SIZES {
             let program = Program::new(&rule, rows).unwrap();
+            let evaluator = program.graph().evaluator().unwrap();
             let mut given = blank(rows, Some(1_000_000));
             given.credit.fill(u64::MAX.into());
             given.samples.fill((1 << 28) - 1);
@@ -80,18 +85,18 @@ fn the_greatest_totals_have_it_too() {
                 *owner = row as u32;
             }
             given.slots.fill(0);
-            assert!(compare(&program, &given));
+            assert!(compare(&program, &evaluator, &given));
             given.owners.fill(0);
             given.debit[1..].fill(u64::MAX.into());
             given.credit[1..].fill(0);
-            assert!(compare(&program, &given));
+            assert!(compare(&program, &evaluator, &given));
             given.shares = [1, 0];
             given.debit.fill(0);
             for (row, slot) in given.slots.iter_mut().enumerate() {
                 *slot = row as u32;
                 given.credit[row] = 1 << (row % 64);
             }
-            assert!(compare(&program, &given));
+            assert!(compare(&program, &evaluator, &given));
         }
     }
 }
@@ -101,6 +106,7 @@ fn the_greatest_totals_have_it_too() {
 fn halves_of_a_step_round_as_doubles_do() {
     let rule = Rule::from(RULES[0]);
     let program = Program::new(&rule, 16).unwrap();
+    let evaluator = program.graph().evaluator().unwrap();
     for top in [
         65535u128 * 2,
         65535 * 6,
@@ -120,7 +126,7 @@ fn halves_of_a_step_round_as_doubles_do() {
                 row => top.min((2 * row as u128 - 1) * top / (2 * 65535) + row as u128 % 2),
             };
         }
-        assert!(compare(&program, &given));
+        assert!(compare(&program, &evaluator, &given));
     }
 }
 
@@ -164,6 +170,7 @@ fn totals_do_not_draw_the_graph() {
 fn the_numbers_of_the_page() {
     let rule = Rule::from(RULES[0]);
     let program = Program::new(&rule, 16).unwrap();
+    let evaluator = program.graph().evaluator().unwrap();
     let mut given = blank(16, Some(800_000));
     for (row, (credit, debit, samples)) in [(3_000_000, 0, 30), (1_299_980, 0, 20), (1_799_980, 400_000, 20)]
         .into_iter()
@@ -172,7 +179,7 @@ fn the_numbers_of_the_page() {
         (given.credit[row], given.debit[row], given.samples[row]) = (credit, debit, samples);
         (given.owners[row], given.slots[row]) = (row as u32, row as u32);
     }
-    let vector = made(&program, &given).unwrap();
+    let vector = made(&program, &evaluator, &given).unwrap();
     assert_eq!((&vector[..3], vector[15]), (&[8623, 3737, 4024][..], 65535));
     let sheet = crate::rule::draw(&given, rule.constants()).sheet;
     let stands = |row: usize, number: u64| {
