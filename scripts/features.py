@@ -76,7 +76,7 @@ def missing(member, whole):
 
 def members():
     names = {}
-    for manifest in sorted(HERE.glob("*/Cargo.toml")) + sorted(HERE.glob("zkml/*/Cargo.toml")):
+    for manifest in sorted(m for at in ("*", "zkml/*", "weights/*") for m in HERE.glob(f"{at}/Cargo.toml")):
         for line in manifest.read_text().splitlines():
             if line.startswith("name = "):
                 names[line.split('"')[1]] = manifest.parent

@@ -18,7 +18,8 @@ pub(crate) use sample::SampleArgs;
 mod weights;
 
 pub(crate) use weights::{
-    WeightsBindArgs, WeightsCommand, WeightsFileArgs, WeightsMakeArgs, WeightsRotateArgs,
+    WeightsBindArgs, WeightsCommand, WeightsFileArgs, WeightsMakeArgs, WeightsProveArgs, WeightsRotateArgs,
+    WeightsVerifyArgs,
 };
 
 /// Proves slices of models, and checks the receipts of whole runs.

@@ -10,9 +10,9 @@ pub(crate) const MILLION: u64 = 1_000_000;
 
 const STEPS: usize = 256;
 /// 2^(i/256), with 62 bits behind the point.
-const EXP2: [u64; STEPS + 1] = exp2_table();
+pub const EXP2: [u64; STEPS + 1] = exp2_table();
 /// log2(1 + i/256), with 32 bits behind the point.
-const LOG2: [u64; STEPS + 1] = log2_table();
+pub const LOG2: [u64; STEPS + 1] = log2_table();
 /// The curve of response times at i/256, with 32 bits behind the point.
 const CURVE: [u64; STEPS + 1] = curve_table();
 

@@ -18,6 +18,7 @@ mod tests;
 
 pub use cause::{Blame, Cause};
 pub use entry::{End, Entry};
+pub use fixed::{EXP2, LOG2};
 pub use rules::{BUCKET_MILLIS, Constants, Owner, Rule, RuleError, RuleName, Total};
 pub use scores::{Score, Scores};
-pub use shares::Zero;
+pub use shares::{Standing, Weighed, Zero, weigh};

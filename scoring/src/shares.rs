@@ -54,22 +54,30 @@ impl std::fmt::Display for Zero {
 
 /// A miner on its way to a share.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Standing<'a> {
-    pub(crate) owner: Owner<'a>,
-    pub(crate) total: Total,
-    /// Until when it is on the skip list.
-    pub(crate) skipped: Option<u64>,
+pub struct Standing<'a> {
+    /// Who it belongs to.
+    pub owner: Owner<'a>,
+    /// What it has earned and owes.
+    pub total: Total,
+    /// Until when it is on the skip list, in Unix milliseconds.
+    pub skipped: Option<u64>,
 }
 
 /// What it comes to, in the order of the miners given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Weighed {
-    pub(crate) net: u128,
-    pub(crate) uncapped: u128,
-    pub(crate) weight: u128,
-    pub(crate) share_millionths: u32,
-    pub(crate) quality_millionths: u32,
-    pub(crate) zero: Option<Zero>,
+pub struct Weighed {
+    /// What is left of its total, and of its owner's debts.
+    pub net: u128,
+    /// Its weight before caps.
+    pub uncapped: u128,
+    /// Its weight.
+    pub weight: u128,
+    /// Its part of all weights, in millionths.
+    pub share_millionths: u32,
+    /// What it has earned, less what it owes, of what it could have, in millionths.
+    pub quality_millionths: u32,
+    /// Why it has none.
+    pub zero: Option<Zero>,
 }
 
 fn barred(of: &Standing<'_>, constants: &Constants) -> Option<Zero> {
@@ -116,8 +124,9 @@ fn cap(groups: &BTreeMap<Owner<'_>, u128>, cap_millionths: u32) -> Option<u128> 
     sizes.last().copied()
 }
 
-/// Weighs all miners together.
-pub(crate) fn weigh(standings: &[Standing<'_>], constants: &Constants) -> Vec<Weighed> {
+/// Weighs all miners together: from totals on, which every rule does alike.
+#[must_use]
+pub fn weigh(standings: &[Standing<'_>], constants: &Constants) -> Vec<Weighed> {
     let mut weighed: Vec<Weighed> = standings
         .iter()
         .map(|of| {

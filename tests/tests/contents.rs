@@ -132,6 +132,15 @@ fn weights_know_no_cluster_no_network_and_no_engine() {
     }
 }
 
+#[test]
+fn the_proof_of_weights_knows_no_cluster_no_network_and_no_model() {
+    let proof = tree("zkinfer-weights-proof");
+    assert!(has(&proof, "zkml"), "is that its name?");
+    for other in ["kube", "reqwest", "hyper", "tokio"].iter().chain(READERS) {
+        assert!(!has(&proof, other), "the proof of weights depends on {other}");
+    }
+}
+
 /// Whoever tries it out compiles no chain; images have it.
 #[test]
 fn a_chain_is_in_the_operators_that_were_asked_for_one() {

@@ -20,14 +20,35 @@ pub(crate) enum WeightsCommand {
         #[command(flatten)]
         file: WeightsFileArgs,
     },
-    /// Check signature and vector; with a ledger, that every total in the file is the ledger's.
-    Verify {
-        #[command(flatten)]
-        file: WeightsFileArgs,
-        /// A folder with the ledger's segments by number, as a store's `segments/`; what came after the file is passed over.
-        #[arg(long = "ledger", value_name = "FOLDER")]
-        segments: Option<PathBuf>,
-    },
+    /// Check signature and vector; with a ledger, that every total in the file is the ledger's; with a receipt, that it proves the
+    /// vector of the totals.
+    Verify(WeightsVerifyArgs),
+    /// Prove that a file's vector is what its rule makes of the totals in it: a receipt, which `weights verify --proof` takes.
+    Prove(WeightsProveArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct WeightsVerifyArgs {
+    #[command(flatten)]
+    pub(crate) file: WeightsFileArgs,
+    /// A folder with the ledger's segments by number, as a store's `segments/`; what came after the file is passed over.
+    #[arg(long = "ledger", value_name = "FOLDER")]
+    pub(crate) segments: Option<PathBuf>,
+    /// A receipt that `weights prove` has made of the file.
+    #[arg(long, value_name = "RECEIPT")]
+    pub(crate) proof: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct WeightsProveArgs {
+    #[command(flatten)]
+    pub(crate) file: WeightsFileArgs,
+    /// A folder with the ledger's segments by number: only there stands who is on the skip list.
+    #[arg(long = "ledger", value_name = "FOLDER")]
+    pub(crate) segments: PathBuf,
+    /// Where to write the receipt.
+    #[arg(long, value_name = "RECEIPT")]
+    pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, ClapArgs)]

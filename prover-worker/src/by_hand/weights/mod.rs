@@ -1,19 +1,27 @@
-//! `weights`: makes a validator's weights file, shows it, and checks it against the ledger. Nothing but files is read.
+//! `weights`: makes a validator's weights file, shows it, proves it, and checks it against the ledger and a receipt. Nothing but
+//! files is read.
 //!
 //! Invariant: nothing is told of a file whose signature, or whose vector, does not hold.
 
 mod make;
+mod prove;
+#[cfg(test)]
+mod tests;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use zkinfer_crds::Identity;
 use zkinfer_scoring::ledger::Ledger;
+use zkinfer_scoring::{Scores, Zero};
 use zkinfer_weights::assign::Place;
 use zkinfer_weights::file::{FileError, ReplayError, Row, WeightsFile};
 use zkinfer_weights::vector::Vector;
+use zkinfer_weights_proof::Proved;
 
 use super::ledger::in_folder;
-use crate::args::{Format, WeightsCommand, WeightsFileArgs};
+use crate::args::{Format, WeightsCommand, WeightsFileArgs, WeightsVerifyArgs};
 use crate::exit::{Exit, UsageError, say};
 use crate::files;
 
@@ -22,48 +30,75 @@ pub(crate) fn run(command: &WeightsCommand, format: Format) -> Result<Exit, Usag
         WeightsCommand::Make(args) => make::make(args, format),
         WeightsCommand::Bind(args) => make::bind(args, format),
         WeightsCommand::Rotate(args) => make::rotate(args, format),
-        WeightsCommand::Show { file } => told(file, None, format),
-        WeightsCommand::Verify { file, segments } => told(file, Some(segments.as_deref()), format),
+        WeightsCommand::Show { file } => show(file, format),
+        WeightsCommand::Verify(args) => verify(args, format),
+        WeightsCommand::Prove(args) => prove::prove(args, format),
     }
 }
 
-/// Of a file that holds; with `verify` also what was checked, against a ledger if there is one.
-fn told(args: &WeightsFileArgs, verify: Option<Option<&Path>>, format: Format) -> Result<Exit, UsageError> {
-    let bad = |error: &dyn std::fmt::Display| {
-        say(&format!("{}: {error}", args.file.display()), format);
-        Ok(Exit::Bad)
-    };
-    let (file, vector) = match read(args)? {
-        Ok(read) => read,
-        Err(error) => return bad(&error),
-    };
-    let Some(segments) = verify else {
-        shown(&file, &vector, format);
-        return Ok(Exit::Done);
-    };
-    if let Some(segments) = segments {
-        match replay(&file, segments)? {
-            Ok(()) => {}
-            Err((None, error)) => return bad(&error),
-            Err((Some(path), error)) => {
-                say(&format!("{}: {error}", path.display()), format);
-                return Ok(Exit::Bad);
-            }
-        }
+/// Says what is wrong with a file.
+fn bad(path: &Path, error: &dyn std::fmt::Display, format: Format) -> Result<Exit, UsageError> {
+    say(&format!("{}: {error}", path.display()), format);
+    Ok(Exit::Bad)
+}
+
+fn show(args: &WeightsFileArgs, format: Format) -> Result<Exit, UsageError> {
+    match read(args)? {
+        Ok(held) => shown(&held.file, &held.vector, format),
+        Err(error) => return bad(&args.file, &error, format),
     }
-    verified(&file, &vector, segments.is_some(), format);
     Ok(Exit::Done)
 }
 
-fn read(args: &WeightsFileArgs) -> Result<Result<(WeightsFile, Vector), FileError>, UsageError> {
-    let file = WeightsFile::decode(&files::read(&args.file)?, args.validator);
+/// Of a file that holds what was checked: against a ledger if there is one, and by a receipt if there is one.
+fn verify(args: &WeightsVerifyArgs, format: Format) -> Result<Exit, UsageError> {
+    let path = &args.file.file;
+    let held = match read(&args.file)? {
+        Ok(held) => held,
+        Err(error) => return bad(path, &error, format),
+    };
+    let skipped = match &args.segments {
+        None => None,
+        Some(segments) => match replay(&held.file, segments)? {
+            Ok(skipped) => Some(skipped),
+            Err((of, error)) => return bad(of.as_deref().unwrap_or(path), &error, format),
+        },
+    };
+    let proved = match &args.proof {
+        None => None,
+        Some(receipt) => match prove::verified(receipt, &held, skipped.as_ref())? {
+            Ok(proved) => Some(proved),
+            Err(error) => return bad(receipt, &error, format),
+        },
+    };
+    verified(
+        &held.file,
+        &held.vector,
+        skipped.is_some(),
+        proved.as_ref(),
+        format,
+    );
+    Ok(Exit::Done)
+}
+
+/// A file whose signature and vector hold.
+struct Held {
+    bytes: Vec<u8>,
+    file: WeightsFile,
+    vector: Vector,
+}
+
+fn read(args: &WeightsFileArgs) -> Result<Result<Held, FileError>, UsageError> {
+    let bytes = files::read(&args.file)?;
+    let file = WeightsFile::decode(&bytes, args.validator);
     Ok(file.and_then(|file| {
         let vector = file.vector()?;
-        Ok((file, vector))
+        Ok(Held { bytes, file, vector })
     }))
 }
 
-/// Computes it again from the segments that there were when the file was signed; where it does not hold, and why.
+/// Computes it again from the segments that there were when the file was signed: who is on the skip list then; where it does not hold,
+/// and why.
 #[allow(
     clippy::type_complexity,
     reason = "a wrong use, and a wrong file, end differently"
@@ -71,7 +106,7 @@ fn read(args: &WeightsFileArgs) -> Result<Result<(WeightsFile, Vector), FileErro
 fn replay(
     file: &WeightsFile,
     folder: &Path,
-) -> Result<Result<(), (Option<PathBuf>, ReplayError)>, UsageError> {
+) -> Result<Result<BTreeSet<Identity>, (Option<PathBuf>, ReplayError)>, UsageError> {
     let (segments, _) = in_folder(folder)?;
     let mut ledger = Ledger::default();
     for path in segments {
@@ -87,10 +122,19 @@ fn replay(
         }
     }
     let replayed = match ledger.chain() {
-        Ok(_) => file.known_rule().and_then(|rule| file.replay(&ledger, &rule)),
+        Ok(_) => file.known_rule().and_then(|rule| {
+            file.replay(&ledger, &rule)?;
+            Ok(skipped(&Scores::of(&rule, ledger.entries(), file.at)))
+        }),
         Err(error) => Err(error.into()),
     };
     Ok(replayed.map_err(|error| (None, error)))
+}
+
+fn skipped(scores: &Scores) -> BTreeSet<Identity> {
+    let all = scores.miners.iter();
+    let on = all.filter(|(_, score)| matches!(score.zero, Some(Zero::Skipped { .. })));
+    on.map(|(miner, _)| *miner).collect()
 }
 
 fn place(row: &Row) -> String {
@@ -182,10 +226,13 @@ fn shown(file: &WeightsFile, vector: &Vector, format: Format) {
     }
 }
 
-fn verified(file: &WeightsFile, vector: &Vector, replayed: bool, format: Format) {
+fn verified(file: &WeightsFile, vector: &Vector, replayed: bool, proved: Option<&Proved>, format: Format) {
     if format == Format::Json {
         let mut told = as_json(file, vector);
         told["replayed"] = replayed.into();
+        told["proved"] = proved
+            .map(|proved| json!({ "manifest": proved.manifest, "rows": proved.rows }))
+            .into();
         println!("{told:#}");
         return;
     }
@@ -200,253 +247,7 @@ fn verified(file: &WeightsFile, vector: &Vector, replayed: bool, format: Format)
     } else {
         println!("NOT CHECKED: whether the totals are the ledger's; give --ledger FOLDER");
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
-    use std::sync::Arc;
-
-    use ed25519_dalek::SigningKey;
-    use zkinfer_crds::{ClaimId, Digest, Identity, RequestUid, SliceIndex};
-    use zkinfer_scoring::ledger::{Chain, Content};
-    use zkinfer_scoring::{End, Entry, Rule, Scores};
-    use zkinfer_weights::assign::Registry;
-    use zkinfer_weights::file::Subnet;
-    use zkinfer_weights::rotation::Rotations;
-    use zkinfer_weights::vector::OwnerShare;
-
-    use super::*;
-
-    const NOW: u64 = 500_000 * 3_600_000 + 100;
-
-    fn key() -> SigningKey {
-        SigningKey::from_bytes(&[200; 32])
-    }
-
-    fn proof(n: u64) -> Entry {
-        let mut claim = [0; 16];
-        claim[..8].copy_from_slice(&n.to_be_bytes());
-        Entry {
-            claim: ClaimId::new(claim),
-            request: RequestUid::new([0; 16]),
-            model: None,
-            slice: SliceIndex(0),
-            key: Some(Digest::new([7; 32])),
-            namespace: Arc::from("miner-alpha"),
-            pool: Arc::from("pool"),
-            miner: Identity::new([1; 32]),
-            attempt: 1,
-            end: End::Verified,
-            comparable: true,
-            benchmark: false,
-            work: 100_000,
-            micros: 100_000,
-            bytes: Some(2000),
-            proof: None,
-            at: NOW - 50,
-        }
-    }
-
-    /// A store's `segments/` with two segments, and weights of when there was one.
-    struct Case {
-        folder: tempfile::TempDir,
-        file: WeightsFile,
-    }
-
-    fn case() -> Case {
-        let folder = tempfile::tempdir().unwrap();
-        let begun = Chain::new(Identity::new(key().verifying_key().to_bytes()));
-        let (first, chain) = begun
-            .append(Content::Entries((0..30).map(proof).collect()), &key())
-            .unwrap();
-        let (second, _) = chain
-            .append(Content::Entries((30..40).map(proof).collect()), &key())
-            .unwrap();
-        let segments = folder.path().join("segments");
-        std::fs::create_dir(&segments).unwrap();
-        for (name, bytes) in [
-            ("00000000000000000000", &first),
-            ("00000000000000000001", &second),
-        ] {
-            std::fs::write(segments.join(name), bytes).unwrap();
-        }
-        let mut ledger = Ledger::default();
-        ledger.add(&first, None).unwrap();
-        let scores = Scores::of(&Rule::default(), ledger.entries(), NOW);
-        let registry = Registry::new(&[], BTreeMap::new(), Rotations::default(), BTreeSet::new()).0;
-        let subnet = Subnet {
-            network: "mainnet".into(),
-            netuid: 2,
-            version_key: 11003,
-            owner: Some(OwnerShare {
-                uid: 0,
-                millionths: 800_000,
-            }),
-        };
-        let file = WeightsFile::of(&scores, &registry, &chain.head(NOW).unwrap(), subnet);
-        Case { folder, file }
-    }
-
-    impl Case {
-        fn args(&self, bytes: &[u8]) -> WeightsFileArgs {
-            let file = self.folder.path().join("weights");
-            std::fs::write(&file, bytes).unwrap();
-            WeightsFileArgs {
-                file,
-                validator: None,
-            }
-        }
-
-        fn verify(&self, bytes: &[u8]) -> Exit {
-            let command = WeightsCommand::Verify {
-                file: self.args(bytes),
-                segments: Some(self.folder.path().join("segments")),
-            };
-            run(&command, Format::Json).unwrap()
-        }
-    }
-
-    #[test]
-    fn what_came_after_the_file_is_none_of_its() {
-        let case = case();
-        let bytes = case.file.sign(&key()).unwrap();
-        assert_eq!(case.verify(&bytes), Exit::Done);
-        let shown = WeightsCommand::Show {
-            file: case.args(&bytes),
-        };
-        assert_eq!(run(&shown, Format::Text).unwrap(), Exit::Done);
-    }
-
-    #[test]
-    fn totals_that_the_ledger_does_not_make_are_bad() {
-        let mut case = case();
-        case.file.rows[0].total.credit += 1;
-        let bytes = case.file.sign(&key()).unwrap();
-        assert_eq!(case.verify(&bytes), Exit::Bad);
-        // Alone the file holds: whoever signs it says so.
-        let alone = WeightsCommand::Verify {
-            file: case.args(&bytes),
-            segments: None,
-        };
-        assert_eq!(run(&alone, Format::Text).unwrap(), Exit::Done);
-    }
-
-    #[test]
-    fn a_file_of_somebody_else_or_of_nobody_is_bad() {
-        let case = case();
-        let bytes = case.file.sign(&key()).unwrap();
-        let mut args = case.args(&bytes);
-        args.validator = Some(Identity::new([1; 32]));
-        assert_eq!(
-            run(&WeightsCommand::Show { file: args }, Format::Text).unwrap(),
-            Exit::Bad
-        );
-        assert_eq!(case.verify(&bytes[..bytes.len() - 1]), Exit::Bad);
-        assert_eq!(case.verify(b"zkinfer/ledger\0\x01"), Exit::Bad);
-    }
-
-    /// What `weights make` is given, with keys in files as people have them.
-    fn made(case: &Case, subnet: &str, key: [u8; 32]) -> (Exit, PathBuf) {
-        let at = |name: &str| case.folder.path().join(name);
-        let segments = at("segments");
-        let files: Vec<PathBuf> = in_folder(&segments).unwrap().0;
-        let mut ledger = Ledger::default();
-        for file in &files {
-            ledger.add(&std::fs::read(file).unwrap(), None).unwrap();
-        }
-        let head = ledger.chain().unwrap().head(NOW).unwrap();
-        std::fs::write(segments.join("head"), head.sign(&self::key()).unwrap()).unwrap();
-        std::fs::write(at("subnet"), subnet).unwrap();
-        std::fs::write(at("key"), hex::encode(key)).unwrap();
-        let args = crate::args::WeightsMakeArgs {
-            ledger: crate::args::LedgerArgs {
-                segments: vec![segments],
-                head: None,
-                validator: None,
-            },
-            rule: crate::args::ScoringArgs {
-                rule: Some(zkinfer_scoring::RuleName::SpeedSizeAccuracy),
-                at: Some(NOW),
-            },
-            subnet: at("subnet"),
-            key: at("key"),
-            out: at("made"),
-        };
-        (
-            run(&WeightsCommand::Make(args), Format::Json).unwrap(),
-            at("made"),
-        )
-    }
-
-    const SUBNET: &str = r#"{ "network": "mainnet", "netuid": 2, "versionKey": 11003, "uids": {},
-                              "owner": { "uid": 0, "shareMillionths": 800000 } }"#;
-
-    #[test]
-    fn what_is_made_of_a_ledger_is_verified_against_it() {
-        let case = case();
-        let (done, out) = made(&case, SUBNET, [200; 32]);
-        assert_eq!(done, Exit::Done);
-        let bytes = std::fs::read(out).unwrap();
-        assert_eq!(WeightsFile::decode(&bytes, None).unwrap().ledger.entries, 40);
-        assert_eq!(case.verify(&bytes), Exit::Done);
-    }
-
-    #[test]
-    fn nothing_is_signed_with_another_key_or_of_who_is_not_bound() {
-        assert_eq!(made(&case(), SUBNET, [201; 32]).0, Exit::Bad);
-        let zeros = "0".repeat(128);
-        let unsigned = format!(
-            r#"{{ "network": "mainnet", "netuid": 2, "versionKey": 1, "uids": {{}}, "bindings": [{{
-                 "network": "mainnet", "namespace": "a", "pool": "b", "uid": "c", "identity": "{}",
-                 "hotkey": "5ETmuXSyBiDHwabzdAxmbyj1A25asAmNXm5gtzf7edxxQYaq",
-                 "hotkeySignature": "{zeros}", "identitySignature": "{zeros}" }}] }}"#,
-            Identity::new([1; 32])
-        );
-        assert_eq!(made(&case(), &unsigned, [200; 32]).0, Exit::Bad);
-    }
-
-    #[test]
-    fn keys_are_bound_and_handed_over_and_no_key_to_itself() {
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name);
-        for (name, text) in [
-            ("old", hex::encode([1; 32])),
-            ("new", hex::encode([2; 32])),
-            ("seed", format!("0x{}\n", hex::encode([9; 32]))),
-        ] {
-            std::fs::write(at(name), text).unwrap();
-        }
-        let rotate = |to: &str| {
-            let args = crate::args::WeightsRotateArgs {
-                network: "mainnet".to_owned(),
-                from_key: at("old"),
-                to_key: at(to),
-                patch: true,
-            };
-            run(&WeightsCommand::Rotate(args), Format::Text).unwrap()
-        };
-        assert_eq!((rotate("new"), rotate("old")), (Exit::Done, Exit::Bad));
-        let bind = |network: &str| {
-            let args = crate::args::WeightsBindArgs {
-                network: network.to_owned(),
-                namespace: "miner-alpha".to_owned(),
-                pool: "fast".to_owned(),
-                uid: "0b4f".to_owned(),
-                identity_key: at("new"),
-                hotkey_seed: at("seed"),
-                patch: true,
-            };
-            run(&WeightsCommand::Bind(args), Format::Text).unwrap()
-        };
-        assert_eq!((bind("mainnet"), bind("two words")), (Exit::Done, Exit::Bad));
-    }
-
-    #[test]
-    fn a_ledger_that_is_cut_before_the_file_is_bad() {
-        let case = case();
-        let bytes = case.file.sign(&key()).unwrap();
-        std::fs::remove_file(case.folder.path().join("segments/00000000000000000000")).unwrap();
-        assert_eq!(case.verify(&bytes), Exit::Bad);
+    if let Some(proved) = proved {
+        prove::told(file, proved, replayed);
     }
 }
