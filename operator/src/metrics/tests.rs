@@ -22,7 +22,12 @@ fn a_metric_is_read_under_the_name_type_and_labels_that_the_table_says() {
     let metrics = Metrics::default();
     metrics.claim("a/b".to_owned(), "Verified");
     metrics.store(true);
-    metrics.proof(Duration::from_secs(1), 7, RequestUid::new([7; 16]));
+    metrics.proof(
+        Duration::from_secs(1),
+        Some(Duration::from_millis(3)),
+        7,
+        RequestUid::new([7; 16]),
+    );
     let text = metrics.text().unwrap();
     for (row, read) in [
         (
@@ -45,7 +50,7 @@ fn a_metric_is_read_under_the_name_type_and_labels_that_the_table_says() {
 fn a_bucket_of_proofs_has_the_trace_of_a_request_as_its_example() {
     let metrics = Metrics::default();
     let request: RequestUid = "6f9619ff-8b86-4011-b42d-00c04fc964ff".parse().unwrap();
-    metrics.proof(Duration::from_millis(15), 3000, request);
+    metrics.proof(Duration::from_millis(15), None, 3000, request);
     let text = metrics.text().unwrap();
     let trace = "# {trace_id=\"6f9619ff8b864011b42d00c04fc964ff\"}";
     let with: Vec<&str> = text.lines().filter(|line| line.contains(" # ")).collect();

@@ -20,7 +20,12 @@ fn metrics() -> BTreeMap<String, BTreeSet<String>> {
     metrics.reconciled("Model", Duration::from_millis(1), true);
     metrics.called(&http::Method::POST, "/api/v1/namespaces/a/configmaps");
     metrics.claim("a/b".to_owned(), "Verified");
-    metrics.proof(Duration::from_secs(1), 1, RequestUid::new([1; 16]));
+    metrics.proof(
+        Duration::from_secs(1),
+        Some(Duration::from_millis(1)),
+        1,
+        RequestUid::new([1; 16]),
+    );
     let over = InferenceRequestStatus {
         phase: RequestPhase::Failed,
         ..InferenceRequestStatus::default()
