@@ -14,6 +14,7 @@
 
 mod cache;
 mod client;
+mod recent;
 mod task;
 
 use std::sync::Arc;

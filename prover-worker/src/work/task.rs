@@ -1,6 +1,5 @@
 //! One granted slice: fetch what it names, prove.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rand::rngs::OsRng;
@@ -17,6 +16,7 @@ use zkml::systems::{PROVING, SYSTEMS};
 
 use super::cache::Cache;
 use super::client::Client;
+use super::recent::Recent;
 
 /// Provers that stay loaded: their keys are read once, not for every proof.
 const MAX_LOADED: usize = 8;
@@ -43,7 +43,7 @@ pub(super) enum TaskError {
 
 pub(super) struct Prover {
     cache: Cache,
-    loaded: Mutex<BTreeMap<(Digest, SliceIndex), Arc<SliceProver>>>,
+    loaded: Mutex<Recent<(Digest, SliceIndex), Arc<SliceProver>>>,
     /// Held by who loads: the same keys are never derived twice side by side.
     loading: tokio::sync::Mutex<()>,
 }
@@ -52,7 +52,7 @@ impl Prover {
     pub(super) fn new(cache: Cache) -> Self {
         Self {
             cache,
-            loaded: Mutex::default(),
+            loaded: Mutex::new(Recent::new(MAX_LOADED)),
             loading: tokio::sync::Mutex::default(),
         }
     }
@@ -85,8 +85,8 @@ impl Prover {
         let key = (grant.manifest.digest, grant.slice);
         let _one = self.loading.lock().await;
         let loaded = {
-            let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-            loaded.get(&key).map(Arc::clone)
+            let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+            loaded.get(&key)
         };
         if let Some(prover) = loaded {
             return Ok(prover);
@@ -111,10 +111,7 @@ impl Prover {
                 .map_err(|_| TaskError::Panicked)??,
         );
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        while loaded.len() >= MAX_LOADED {
-            loaded.pop_first();
-        }
-        loaded.insert(key, Arc::clone(&prover));
+        loaded.put(key, Arc::clone(&prover));
         Ok(prover)
     }
 

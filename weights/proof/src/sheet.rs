@@ -354,9 +354,9 @@ impl Sheet {
 
     /// A number of one limb that is what is said here, in each row.
     pub(crate) fn fixed(&mut self, name: &'static str, values: Vec<u128>) -> Number {
-        let number = self.number(name, values.clone(), LIMB_BITS);
-        let values = values.iter().map(|v| *v as i64).collect();
-        self.fixed.push((number.limbs[0], values));
+        let said = values.iter().map(|v| *v as i64).collect();
+        let number = self.number(name, values, LIMB_BITS);
+        self.fixed.push((number.limbs[0], said));
         number
     }
 

@@ -2,9 +2,10 @@
 //!
 //! Invariant: no new claim. A clamp is two rectified requantisations and one more, whose values are within its ends; whatever stands
 //! between it and the products and sums that make its numbers has room for all that these can be. So no input is refused for a
-//! score or a carried state, however far beyond the samples it is. A softmax's weight is 0 where all such of a row together are less than
-//! 2^-17 of its sum; a gate is that at the clamp's end: where that is the function's own, within 2^-18 of what it is at infinity, and else what it is at the end of the
-//! calibrated range. How far an answer is from the float model's is judged as of every other.
+//! score or a carried state, however far beyond the samples it is. A softmax's weight is 0 where all such of a row together are
+//! less than 2^-17 of its sum; a gate is that at the clamp's end: where that is the function's own, within 2^-18 of what it is at
+//! infinity, and else what it is at the end of the calibrated range. How far an answer is from the float model's is judged as of
+//! every other.
 
 use zkml::graph::{Activation, TensorId};
 
