@@ -8,6 +8,8 @@ use std::fmt::Write;
 use zkinfer_crds::k8s::request_status::{RequestAnswer, RequestOutput, SliceVerdict};
 use zkinfer_crds::k8s::{InferenceRequest, Model, find_condition, inference_request};
 
+use crate::legible::legible;
+
 /// How many of an output's values are written; the status has more.
 const SHOWN_VALUES: usize = 8;
 
@@ -116,7 +118,8 @@ pub fn failure(name: &str, request: &InferenceRequest) -> String {
     let status = request.status.clone().unwrap_or_default();
     let ready = find_condition(&status.conditions, inference_request::condition::READY);
     let why = ready.map(|c| format!(": {}: {}", c.reason, c.message));
-    format!("{name}: {}{}", status.phase, why.unwrap_or_default())
+    // What a miner's pods say may be in it.
+    legible(&format!("{name}: {}{}", status.phase, why.unwrap_or_default()))
 }
 
 /// The answer to one of several inputs, and how far it is off.
@@ -340,13 +343,13 @@ mod tests {
     fn a_failure_says_reason_and_message() {
         let request = request(&json!({
             "phase": "Failed", "conditions": [{
-                "type": "Ready", "status": "False", "reason": "InvalidInput", "message": "it has 3 values",
+                "type": "Ready", "status": "False", "reason": "InvalidInput", "message": "it has\u{1b}[2J 3 values",
                 "lastTransitionTime": "2026-01-01T00:00:00Z",
             }],
         }));
         assert_eq!(
             failure("default/x", &request),
-            "default/x: Failed: InvalidInput: it has 3 values"
+            "default/x: Failed: InvalidInput: it has [2J 3 values"
         );
     }
 }

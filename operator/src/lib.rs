@@ -21,6 +21,7 @@ pub mod dispatch;
 pub mod fleet;
 pub mod gateway;
 pub mod in_force;
+pub mod legible;
 pub mod local;
 pub mod logging;
 pub mod metrics;

@@ -96,7 +96,7 @@ pub(crate) fn rows(paths: &[PathBuf]) -> Result<Option<Inputs>, UsageError> {
 }
 
 /// What a file was read as, or what it is instead where that can be told.
-fn read_as<T, E: std::fmt::Display>(
+pub(crate) fn read_as<T, E: std::fmt::Display>(
     what: &str,
     path: &Path,
     bytes: &[u8],

@@ -160,6 +160,12 @@ fn what_is_given_to_verify_and_is_another_file_is_named_for_what_it_is() {
     says(&verify(&[pointer, manifest, pointer]), 2, &named("a manifest"));
     let setup = verify(&[pointer, of_model, model.as_os_str(), srs, pointer]);
     says(&setup, 2, &named("an SRS"));
+    let qualified = [pointer, manifest, pointer, "--qualified".as_ref(), pointer];
+    says(&verify(&qualified), 2, &["pointer is not ", " but "]);
+    let srs = run(Command::new(program("prover-worker"))
+        .args(["srs", "verify"])
+        .arg(pointer));
+    says(&srs, 1, &named("an SRS file"));
 }
 
 #[test]

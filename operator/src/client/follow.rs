@@ -15,6 +15,7 @@ use zkinfer_crds::k8s::{InferenceRequest, find_condition, inference_request};
 
 use super::ClientError;
 use super::gateway::SELECTOR;
+use crate::legible::legible;
 
 /// An operator that is there looks at a request sooner.
 const UNSEEN: Duration = Duration::from_secs(10);
@@ -99,13 +100,14 @@ async fn followed(
         };
         let Some(status) = &request.status else { continue };
         let ready = find_condition(&status.conditions, inference_request::condition::READY);
-        let line = format!(
+        // What a miner's pods say may be in it.
+        let line = legible(&format!(
             "{}  {}",
             status.phase,
             ready
                 .map(|c| format!("{}: {}", c.reason, c.message))
                 .unwrap_or_default()
-        );
+        ));
         if line != last && !quiet {
             eprintln!("{namespace}/{name}  {line}");
         }

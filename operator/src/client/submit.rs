@@ -98,11 +98,19 @@ pub async fn submit(options: &ClusterSubmit) -> Result<Submitted, ClientError> {
         .ok()
         .flatten();
     let verify = status.verify.as_deref().unwrap_or_default();
+    let elsewhere = options
+        .cluster
+        .context
+        .as_deref()
+        .map(|context| format!(" --context {}", quoted(context)));
+    let elsewhere = elsewhere.unwrap_or_default();
     let answer = answer::answer(
         &full,
         &request,
         model.as_ref(),
-        Some(&format!("operator receipt {name} -n {namespace} -o {name}.cbor")),
+        Some(&format!(
+            "operator receipt {name} -n {namespace}{elsewhere} -o {name}.cbor"
+        )),
         &verify_it(verify, &options.what),
     );
     Ok(Submitted {

@@ -7,9 +7,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use zkinfer_crds::RequestUid;
 use zkinfer_crds::wire::EXIT_DRAINED;
-use zkml::canonical::is_legible;
 
 use super::symptoms::{Evidence, Kind};
+use crate::legible::legible;
 use crate::specs::labels;
 
 /// The label with which the Job controller marks its pods.
@@ -273,15 +273,7 @@ fn how(ended: &ContainerStateTerminated) -> String {
 /// nothing of it can paint over what is shown beside it.
 fn last_words(message: &str) -> String {
     let lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
-    let line = lines.collect::<Vec<_>>().join(" / ");
-    let legible = |c: char| {
-        if is_legible(c.encode_utf8(&mut [0; 4])) {
-            c
-        } else {
-            ' '
-        }
-    };
-    let line: String = line.chars().map(legible).collect();
+    let line = legible(&lines.collect::<Vec<_>>().join(" / "));
     let mut from = line.len().saturating_sub(LAST_WORDS);
     while !line.is_char_boundary(from) {
         from += 1;

@@ -5,6 +5,8 @@
 
 use zkinfer_crds::k8s::pods::reason;
 
+use crate::legible::legible;
+
 /// What shows a symptom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -191,7 +193,7 @@ pub fn diagnose(seen: &[Evidence], whose: Whose) -> Option<Finding> {
         let alone = symptom.reason == reason::QUOTA_EXCEEDED && too_large_alone(&evidence.text);
         Some(Finding {
             reason: symptom.reason,
-            message: format!("{}. {}", cut(&evidence.text), capital(&way_out)),
+            message: format!("{}. {}", cut(&legible(&evidence.text)), capital(&way_out)),
             mends: if alone { Person } else { symptom.mends },
             lasts: symptom.lasts,
         })
@@ -244,6 +246,29 @@ mod tests {
             text: text.to_owned(),
         };
         diagnose(&[seen], Whose::Pool).unwrap()
+    }
+
+    #[test]
+    fn what_a_miner_wrote_paints_over_nothing() {
+        for kind in [Waiting, Ended, Failed, Refused, Unscheduled, Suspended, Lost] {
+            for says in ["", "InvalidImageName ", "ErrImagePull ", "OOMKilled "] {
+                let text = format!("{says}\u{1b}[2J\u{1b}[Hdigits: 7\r\u{202e}");
+                let seen = Evidence { kind, text };
+                let Some(finding) = diagnose(&[seen], Whose::Pool) else {
+                    continue;
+                };
+                assert!(
+                    zkml::canonical::is_legible(&finding.message),
+                    "{:?}",
+                    finding.message
+                );
+            }
+        }
+        assert!(
+            of(Waiting, "InvalidImageName: \u{1b}[2Jx")
+                .message
+                .contains(" [2Jx")
+        );
     }
 
     #[test]

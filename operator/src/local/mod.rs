@@ -112,7 +112,7 @@ pub enum LocalError {
         source: std::io::Error,
     },
     /// The worker's binary is not there.
-    #[error("there is no prover-worker at {}: build it (cargo build --release -p prover-worker) or give --worker", .0.display())]
+    #[error("there is no prover-worker at {}: build it (cargo build --release --workspace --bin prover-worker) or give --worker", .0.display())]
     NoWorker(PathBuf),
     /// A prover for a pool that is not there.
     #[error("--prover {0}: there is no such pool")]

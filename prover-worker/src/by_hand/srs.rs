@@ -49,16 +49,19 @@ pub(crate) fn run(command: &SrsCommand, format: Format) -> Result<Exit, UsageErr
                 }
             }
         }
-        SrsCommand::Verify { file } => match Srs::read(&files::read(file)?) {
-            Ok(srs) => {
-                describe(&srs, file, format);
-                Ok(Exit::Done)
+        SrsCommand::Verify { file } => {
+            let bytes = files::read(file)?;
+            match files::read_as("an SRS file", file, &bytes, Srs::read(&bytes)) {
+                Ok(srs) => {
+                    describe(&srs, file, format);
+                    Ok(Exit::Done)
+                }
+                Err(e) => {
+                    say(&e.to_string(), format);
+                    Ok(Exit::Bad)
+                }
             }
-            Err(e) => {
-                say(&format!("{}: {e}", file.display()), format);
-                Ok(Exit::Bad)
-            }
-        },
+        }
     }
 }
 

@@ -125,8 +125,8 @@ fn values_file(path: &Path, receipt: &Receipt, rows: Option<usize>) -> Result<Ve
 }
 
 fn qualification(path: &Path) -> Result<Qualification, UsageError> {
-    let read = Qualification::from_json(&files::read(path)?);
-    read.map_err(|e| UsageError::new(format!("{}: {e}", path.display())))
+    let bytes = files::read(path)?;
+    files::read_as("a qualification", path, &bytes, Qualification::from_json(&bytes))
 }
 
 fn print(receipt: Option<&Receipt>, report: &Report, format: Format) {
