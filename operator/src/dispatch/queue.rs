@@ -348,8 +348,7 @@ impl Queue {
     pub fn judged(&mut self, uid: RequestUid, claim: ClaimId, proof: Digest, took: Duration) {
         let slices = self.find_mut(uid).into_iter().flat_map(|r| &mut r.slices);
         for lease in slices.flat_map(|s| &mut s.leases).filter(|l| l.claim == claim) {
-            lease.proof = Some(proof);
-            lease.verifying = Some(took);
+            (lease.proof, lease.verifying) = (Some(proof), Some(took));
         }
     }
 

@@ -16,6 +16,7 @@ pub mod fidelity;
 pub mod float;
 pub mod float_model;
 pub mod functions;
+mod hold;
 pub mod import;
 mod interval;
 mod measure;

@@ -14,6 +14,7 @@ use zkinfer_crds::wire::{BlobRef, CompileTask};
 use zkinfer_crds::{Digest, ProofSystem, encode};
 use zkml::systems;
 
+use super::crash::without_a_pod;
 use super::observed::{CompileState, SourceState};
 use super::records::{Known, Models};
 use super::{changed, magnitudes};
@@ -387,16 +388,9 @@ async fn compiling(
         }
         Some(JobState::Failed(why)) => match trouble(ctx, uid).await {
             Some(finding) => format!("the compiler's Job failed: {why}. {}", finding.message),
-            // One that ran out of time has no pod any more that says anything.
             None => {
-                let progress = ctx.records().get(uid).and_then(|m| m.progress.clone());
-                let said = progress.map(|(said, _)| format!("; it last said: {said}"));
-                let more = why.contains(OUT_OF_TIME).then_some(". Give it more by compiler.seconds of the Validator");
-                format!(
-                    "the compiler's Job failed: {why}{}{}",
-                    said.unwrap_or_default(),
-                    more.unwrap_or_default()
-                )
+                let said = ctx.records().get(uid).and_then(|m| m.progress.clone());
+                without_a_pod(&why, said.map(|(said, _)| said))
             }
         },
     };
@@ -407,9 +401,6 @@ async fn compiling(
     });
     Ok(CompileState::Crashed(crashed))
 }
-
-/// Kubernetes' reason where a Job took longer than it may.
-const OUT_OF_TIME: &str = "DeadlineExceeded";
 
 /// A compiler that says nothing may not be there.
 async fn at_work(ctx: &Models, uid: &str) -> CompileState {

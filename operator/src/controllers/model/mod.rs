@@ -3,6 +3,7 @@
 mod apply;
 mod changed;
 mod controller;
+mod crash;
 mod gather;
 mod magnitudes;
 mod news;

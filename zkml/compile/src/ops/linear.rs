@@ -9,7 +9,7 @@ use zkml::graph::{
 use super::scales::exponent_below;
 use super::transposed::transposed;
 use super::{Form, NoValues, Place, QuantiseError, Readers, Scales, TableList};
-use crate::float::Hold;
+use crate::hold::Hold;
 use crate::functions::COARSEST;
 use crate::interval::Interval;
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use zkinfer_crds::Digest;
 use zkml::graph::{GraphError, IntRange, QuantisationPlan, TableRef, TensorId, TensorInfo, TensorScale};
 
-use crate::float::Hold;
 use crate::functions::{Function, FunctionError, Rows, Tables};
+use crate::hold::Hold;
 
 /// Why a plan does not turn a float graph into an integer graph.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use zkml::graph::scale::power_of_two;
 use zkml::graph::{Activation, IntRange, Profile, ProfileLimits, TensorId, TensorScale};
 
-use crate::float::Hold;
 use crate::functions;
+use crate::hold::Hold;
 use crate::interval::Interval;
 
 /// Bits of a quotient and of what is dropped from its accumulator, together.
