@@ -26,8 +26,13 @@ mod tests {
         let told = without_a_pod(why, Some("calibrating: 12 of 32".to_owned()));
         assert_eq!(
             told,
-            format!("the compiler's Job failed: {why}; it last said: calibrating: 12 of 32. Give it more by compiler.seconds of the Validator")
+            format!(
+                "the compiler's Job failed: {why}; it last said: calibrating: 12 of 32. Give it more by compiler.seconds of the Validator"
+            )
         );
-        assert_eq!(without_a_pod("BackoffLimitExceeded", None), "the compiler's Job failed: BackoffLimitExceeded");
+        assert_eq!(
+            without_a_pod("BackoffLimitExceeded", None),
+            "the compiler's Job failed: BackoffLimitExceeded"
+        );
     }
 }
