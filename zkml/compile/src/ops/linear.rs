@@ -9,8 +9,8 @@ use zkml::graph::{
 use super::scales::exponent_below;
 use super::transposed::transposed;
 use super::{Form, NoValues, Place, QuantiseError, Readers, Scales, TableList};
-use crate::hold::Hold;
 use crate::functions::COARSEST;
+use crate::hold::Hold;
 use crate::interval::Interval;
 
 /// A linear map with float coefficients; the geometry is the integer graph's.
