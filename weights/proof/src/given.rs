@@ -75,24 +75,17 @@ impl OfFile {
         let place = |at: usize| at as u32;
         let owners: BTreeMap<&str, u32> = owners.into_iter().zip((0..rows).map(place)).collect();
         let places: BTreeMap<u16, u32> = uids.iter().copied().zip((0..rows).map(place)).collect();
-        // Rows that are nobody's have nothing, belong to the first owner, and have no uid.
-        let nobody = place(rows - 1);
-        let mut given = Given {
-            credit: vec![0; rows],
-            debit: vec![0; rows],
-            samples: vec![0; rows],
-            skipped: vec![0; rows],
-            owners: vec![0; rows],
-            slots: vec![nobody; rows],
-            shares: owner.map_or([1, 0], |owner| [MILLION - owner.millionths, owner.millionths]),
-        };
+        let shares = owner.map_or([1, 0], |owner| [MILLION - owner.millionths, owner.millionths]);
+        let mut given = Given::blank(rows, shares);
         for (at, row) in file.rows.iter().enumerate() {
             given.credit[at] = held(row, "what is earned", row.total.credit, TOTAL_BITS)?;
             given.debit[at] = held(row, "what is owed", row.total.debit, TOTAL_BITS)?;
             given.samples[at] = held(row, "the count of proofs", row.total.samples.into(), SAMPLE_BITS)?;
             given.skipped[at] = u128::from(skipped.contains(&row.miner));
             given.owners[at] = owners[row.owner.as_str()];
-            given.slots[at] = uid(row).map_or(nobody, |uid| places[&uid]);
+            if let Some(uid) = uid(row) {
+                given.slots[at] = places[&uid];
+            }
         }
         Ok(Self {
             rule,

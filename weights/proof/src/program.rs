@@ -69,17 +69,8 @@ impl Program {
     /// # Errors
     /// A graph that the proof system does not prove.
     pub fn new(rule: &Rule, rows: usize) -> Result<Self, ProgramError> {
-        let nobody = rows.saturating_sub(1) as u32;
         // Somebody has to have a weight; which numbers these are makes no difference to the graph.
-        let blank = Given {
-            credit: vec![0; rows],
-            debit: vec![0; rows],
-            samples: vec![0; rows],
-            skipped: vec![0; rows],
-            owners: vec![0; rows],
-            slots: vec![nobody; rows],
-            shares: [0, 1],
-        };
+        let blank = Given::blank(rows, [0, 1]);
         let drawn = rule::draw(&blank, rule.constants());
         let graph = graph::draw(&drawn);
         graph.validate().map_err(EvaluateError::from)?;

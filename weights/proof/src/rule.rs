@@ -41,6 +41,22 @@ pub(crate) struct Given {
     pub(crate) shares: [u32; 2],
 }
 
+impl Given {
+    /// Rows that are nobody's: they have nothing, belong to the first owner, and have no uid.
+    pub(crate) fn blank(rows: usize, shares: [u32; 2]) -> Self {
+        let nothing = vec![0; rows];
+        Self {
+            credit: nothing.clone(),
+            debit: nothing.clone(),
+            samples: nothing.clone(),
+            skipped: nothing,
+            owners: vec![0; rows],
+            slots: vec![rows.saturating_sub(1) as u32; rows],
+            shares,
+        }
+    }
+}
+
 /// A sheet with where it begins and ends.
 #[derive(Debug, Clone)]
 pub(crate) struct Drawn {

@@ -97,15 +97,7 @@ fn random(rows: usize, rule: &Constants, of: &mut Random) -> Given {
 
 /// Nobody has anything.
 fn blank(rows: usize, share: Option<u32>) -> Given {
-    Given {
-        credit: vec![0; rows],
-        debit: vec![0; rows],
-        samples: vec![0; rows],
-        skipped: vec![0; rows],
-        owners: vec![0; rows],
-        slots: vec![rows as u32 - 1; rows],
-        shares: share.map_or([1, 0], |share| [MILLION - share, share]),
-    }
+    Given::blank(rows, share.map_or([1, 0], |share| [MILLION - share, share]))
 }
 
 /// What the crates of scores and of weights make of it: a value for each row.
